@@ -1,0 +1,148 @@
+"""Our tables (architecture: ckan's own stay as they are). SQLAlchemy 2.0 style."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+Timestamp = sa.DateTime(timezone=True)
+
+
+class Status(tk.BaseModel):
+    """Where a dataset stands; one row per package, made by the database (see ddl.py)."""
+
+    __tablename__ = "satudata_status"
+
+    package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    status: Mapped[str] = mapped_column(sa.Text, server_default="draf", index=True)
+    #: Number of the last published version; 0 means never published.
+    version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    revision_of: Mapped[str | None] = mapped_column(sa.Text, index=True)
+    #: How often it was submitted towards the next version (putaran).
+    round: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    data_prioritas: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
+    #: a, b or c of Perpres 39/2019 Ps 28.
+    prioritas_kriteria: Mapped[str | None] = mapped_column(sa.Text)
+    #: User ids that made what is to be verified; kept by the triggers, emptied at publication.
+    makers: Mapped[list[str]] = mapped_column(ARRAY(sa.Text), server_default="{}")
+    #: What was approved: "sha256:" + hex, see content.py.
+    content_hash: Mapped[str | None] = mapped_column(sa.Text)
+    submitted_by: Mapped[str | None] = mapped_column(sa.Text)
+    submitted_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    reviewer: Mapped[str | None] = mapped_column(sa.Text)
+    #: When the present status began.
+    since: Mapped[dt.datetime] = mapped_column(Timestamp, server_default=sa.func.now())
+    due_at: Mapped[dt.datetime | None] = mapped_column(Timestamp, index=True)
+    publish_at: Mapped[dt.datetime | None] = mapped_column(Timestamp, index=True)
+    verified_by: Mapped[str | None] = mapped_column(sa.Text)
+    verified_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    published_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+
+
+class Event(tk.BaseModel):
+    """What happened, append-only, one hash chain per dataset. Outlives the dataset."""
+
+    __tablename__ = "satudata_event"
+
+    package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    seq: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    actor: Mapped[str] = mapped_column(sa.Text)
+    peran: Mapped[str | None] = mapped_column(sa.Text)
+    event: Mapped[str] = mapped_column(sa.Text)
+    from_status: Mapped[str | None] = mapped_column(sa.Text)
+    to_status: Mapped[str | None] = mapped_column(sa.Text)
+    sop_step: Mapped[int | None] = mapped_column(sa.Integer)
+    note: Mapped[str | None] = mapped_column(sa.Text)
+    public_note: Mapped[str | None] = mapped_column(sa.Text)
+    content_hash: Mapped[str | None] = mapped_column(sa.Text)
+    checklist: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    detail: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    prev_hash: Mapped[str] = mapped_column(sa.Text)
+    hash: Mapped[str] = mapped_column(sa.Text)
+    #: The database transaction that wrote it; the triggers ask for it.
+    xid: Mapped[int] = mapped_column(
+        sa.BigInteger, server_default=sa.text("(pg_current_xact_id()::text)::bigint")
+    )
+
+
+class Publication(tk.BaseModel):
+    """A published version: what the public may rely on. Keeps a name for its dataset for ever."""
+
+    __tablename__ = "satudata_publication"
+
+    package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    name: Mapped[str] = mapped_column(sa.Text, index=True)
+    content_hash: Mapped[str] = mapped_column(sa.Text)
+    verified_at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    published_at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    #: [{id, sha256, size}], size in bytes.
+    files: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    withdrawn_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    public_note: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class Content(tk.BaseModel):
+    """What stood behind a content hash when it was submitted, for comparing rounds."""
+
+    __tablename__ = "satudata_content"
+
+    content_hash: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    content: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class File(tk.BaseModel):
+    """Which bytes a resource has. Under the trigger; a resource without a row has no file."""
+
+    __tablename__ = "satudata_file"
+
+    resource_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(sa.CHAR(64), index=True)
+    #: In bytes.
+    size: Mapped[int] = mapped_column(sa.BigInteger)
+    created: Mapped[dt.datetime] = mapped_column(Timestamp, server_default=sa.func.now())
+
+
+class Table(tk.BaseModel):
+    """State of a resource's table in the DataStore, and the bytes it was loaded from."""
+
+    __tablename__ = "satudata_table"
+
+    resource_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    sha256: Mapped[str] = mapped_column(sa.CHAR(64))
+    #: antre, memuat, termuat or gagal.
+    state: Mapped[str] = mapped_column(sa.Text)
+    message: Mapped[str | None] = mapped_column(sa.Text)
+    rows: Mapped[int | None] = mapped_column(sa.BigInteger)
+    columns: Mapped[int | None] = mapped_column(sa.Integer)
+    updated: Mapped[dt.datetime] = mapped_column(Timestamp, server_default=sa.func.now())
+
+
+class OrganizationPeran(tk.BaseModel):
+    """Peran of an organization. No row means Produsen Data, an empty list none."""
+
+    __tablename__ = "satudata_peran"
+    #: Exactly one Walidata (Perpres 39/2019 Ps 21) and one Forum: at most one row can claim each.
+    __table_args__ = (
+        sa.Index(
+            "satudata_satu_walidata",
+            sa.text("(true)"),
+            unique=True,
+            postgresql_where=sa.text("'walidata' = ANY (peran)"),
+        ),
+        sa.Index(
+            "satudata_satu_forum",
+            sa.text("(true)"),
+            unique=True,
+            postgresql_where=sa.text("'forum_satu_data' = ANY (peran)"),
+        ),
+    )
+
+    organization_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    peran: Mapped[list[str]] = mapped_column(ARRAY(sa.Text), server_default="{}")
