@@ -1,0 +1,350 @@
+"""Layer 0 of the gate: immediate row triggers, rendered from the workflow table.
+
+Immediate, because CKAN writes files and Solr before it commits (ckan/logic/action/update.py), so a
+deferred veto comes too late. They see every client: actions, ORM, `Query.update`, SQL.
+
+What they hold:
+- no row of `package` is not private outside a transaction that also writes its `terbitkan` event;
+- the rows of a dataset change only in the statuses that somebody may edit;
+- a status changes only together with an event that says so; events are append-only;
+- who changed a row is remembered as its maker, whichever door it came through.
+They are no defence against a client that writes events itself as the same database role.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ckanext.satudata_trenggalek.workflow.table import EDITABLE, PUBLIC, UNGATED_TYPES
+
+#: Constraint names that the triggers raise with; gate.py turns them into messages.
+UNVERIFIED, FROZEN, UNADOPTED = "satudata_unverified", "satudata_frozen", "satudata_unadopted"
+NAME_TAKEN, APPEND_ONLY = "satudata_name_taken", "satudata_append_only"
+
+
+def _array(values: tuple[str, ...]) -> str:
+    return "ARRAY[" + ", ".join(f"'{v}'" for v in values) + "]::text[]"
+
+
+def _raise(constraint: str, message: str, *args: str) -> str:
+    text = f"format('{message}', {', '.join(args)})" if args else f"'{message}'"
+    return (
+        f"RAISE EXCEPTION USING ERRCODE = '23514', CONSTRAINT = '{constraint}', MESSAGE = {text};"
+    )
+
+
+FUNCTIONS: dict[str, str] = {
+    # Was this event written by the transaction that is running?
+    "satudata_event_now(pkg text, names text[]) RETURNS boolean": """
+BEGIN
+  RETURN EXISTS (
+    SELECT 1 FROM satudata_event e WHERE e.package_id = pkg AND e.event = ANY (names)
+      AND e.xid = (pg_current_xact_id()::text)::bigint);
+END""",
+    # A row of dataset pkg is about to change: refuse when frozen, else remember its maker. The lock
+    # makes a change and a decision wait for each other.
+    "satudata_touch(pkg text, what text) RETURNS void": f"""
+DECLARE
+  s satudata_status;
+  actor text := current_setting('satudata.actor', true);
+BEGIN
+  SELECT * INTO s FROM satudata_status WHERE package_id = pkg FOR UPDATE;
+  IF NOT FOUND THEN
+    IF EXISTS (SELECT 1 FROM package
+               WHERE id = pkg AND type <> ALL ({_array(UNGATED_TYPES)})) THEN
+      {_raise(UNADOPTED, "dataset %s has no status", "pkg")}
+    END IF;
+    RETURN;
+  END IF;
+  IF s.status = ANY ({_array(EDITABLE)}) THEN
+    IF actor <> '' AND NOT actor = ANY (s.makers) THEN
+      UPDATE satudata_status SET makers = array_append(makers, actor) WHERE package_id = pkg;
+    END IF;
+  ELSIF NOT satudata_event_now(pkg, ARRAY['dihapus_permanen']) THEN
+    {_raise(FROZEN, "%s of dataset %s: frozen in status %s", "what", "pkg", "s.status")}
+  END IF;
+END""",
+    "satudata_guard_package() RETURNS trigger": f"""
+DECLARE
+  s satudata_status;
+  actor text := current_setting('satudata.actor', true);
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    IF NEW.type = ANY ({_array(UNGATED_TYPES)}) THEN RETURN NEW; END IF;
+    IF NEW.private IS NOT TRUE THEN
+      {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
+    END IF;
+  ELSE
+    IF OLD.type = ANY ({_array(UNGATED_TYPES)}) THEN
+      IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+      IF NEW.type = OLD.type AND NEW.id = OLD.id THEN RETURN NEW; END IF;
+    END IF;
+    SELECT * INTO s FROM satudata_status WHERE package_id = OLD.id FOR UPDATE;
+    IF NOT FOUND THEN
+      {_raise(UNADOPTED, "dataset %s has no status", "OLD.id")}
+    END IF;
+    IF TG_OP = 'DELETE' THEN
+      IF NOT satudata_event_now(OLD.id, ARRAY['dihapus_permanen']) THEN
+        {_raise(FROZEN, "dataset %s: purged without an event", "OLD.id")}
+      END IF;
+      RETURN OLD;
+    END IF;
+    IF NEW.id <> OLD.id OR NEW.type IS DISTINCT FROM OLD.type THEN
+      {_raise(FROZEN, "dataset %s: id and type never change", "OLD.id")}
+    END IF;
+    IF NEW.private IS NOT TRUE AND OLD.private THEN
+      IF s.status <> ALL ({_array(PUBLIC)})
+         OR current_setting('satudata.gate', true) IS DISTINCT FROM NEW.id
+         OR NOT satudata_event_now(NEW.id, ARRAY['terbitkan']) THEN
+        {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
+      END IF;
+    ELSIF NEW.private AND OLD.private IS NOT TRUE AND s.status = ANY ({_array(PUBLIC)}) THEN
+      {_raise(FROZEN, "dataset %s: hidden without withdrawal", "NEW.id")}
+    END IF;
+    IF to_jsonb(NEW) - ARRAY['private', 'metadata_modified']
+       = to_jsonb(OLD) - ARRAY['private', 'metadata_modified'] THEN
+      RETURN NEW;
+    END IF;
+    IF s.status <> ALL ({_array(EDITABLE)}) THEN
+      {_raise(FROZEN, "dataset %s: frozen in status %s", "NEW.id", "s.status")}
+    END IF;
+    IF NEW.state = 'deleted' AND OLD.state <> 'deleted'
+       AND (s.version > 0 OR s.status <> 'draf') THEN
+      {_raise(FROZEN, "dataset %s: only a draft never published is deleted", "NEW.id")}
+    END IF;
+    IF actor <> '' AND NOT actor = ANY (s.makers) THEN
+      UPDATE satudata_status SET makers = array_append(makers, actor)
+        WHERE package_id = NEW.id;
+    END IF;
+  END IF;
+  IF EXISTS (SELECT 1 FROM satudata_publication
+             WHERE name = NEW.name AND package_id <> NEW.id) THEN
+    {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
+  END IF;
+  RETURN NEW;
+END""",
+    # The status row follows the package row, so that no way of creating a dataset is without one.
+    "satudata_follow_package() RETURNS trigger": f"""
+DECLARE
+  actor text := current_setting('satudata.actor', true);
+BEGIN
+  IF TG_OP = 'DELETE' THEN
+    DELETE FROM satudata_status WHERE package_id = OLD.id;
+  ELSIF NEW.type <> ALL ({_array(UNGATED_TYPES)}) THEN
+    INSERT INTO satudata_status (package_id, makers)
+      VALUES (NEW.id, CASE WHEN actor <> '' THEN ARRAY[actor] ELSE '{{}}'::text[] END);
+  END IF;
+  RETURN NULL;
+END""",
+    "satudata_guard_resource() RETURNS trigger": f"""
+BEGIN
+  IF TG_OP = 'UPDATE' THEN
+    IF NEW.id <> OLD.id OR NEW.package_id IS DISTINCT FROM OLD.package_id THEN
+      {_raise(FROZEN, "resource %s: never moves to another dataset", "OLD.id")}
+    END IF;
+    -- The loader marks a table as there; nothing else is free (metadata_modified follows it).
+    IF to_jsonb(NEW) - ARRAY['metadata_modified', 'extras']
+       = to_jsonb(OLD) - ARRAY['metadata_modified', 'extras']
+       AND coalesce(nullif(NEW.extras, ''), '{{}}')::jsonb - 'datastore_active'
+         = coalesce(nullif(OLD.extras, ''), '{{}}')::jsonb - 'datastore_active' THEN
+      RETURN NEW;
+    END IF;
+  END IF;
+  IF TG_OP = 'DELETE' THEN
+    PERFORM satudata_touch(OLD.package_id, 'resource ' || OLD.id);
+    -- A purged resource leaves no pointer for whoever uses its id again.
+    DELETE FROM satudata_file WHERE resource_id = OLD.id;
+    RETURN OLD;
+  END IF;
+  PERFORM satudata_touch(NEW.package_id, 'resource ' || NEW.id);
+  RETURN NEW;
+END""",
+    # Children of package and resource: which dataset does the row belong to, before and after?
+    "satudata_guard_child() RETURNS trigger": """
+DECLARE
+  j jsonb;
+  pkg text;
+BEGIN
+  IF TG_OP = 'UPDATE' AND to_jsonb(NEW) = to_jsonb(OLD) THEN RETURN NEW; END IF;
+  FOREACH j IN ARRAY CASE TG_OP
+      WHEN 'INSERT' THEN ARRAY[to_jsonb(NEW)]
+      WHEN 'DELETE' THEN ARRAY[to_jsonb(OLD)]
+      ELSE ARRAY[to_jsonb(OLD), to_jsonb(NEW)] END LOOP
+    IF TG_TABLE_NAME IN ('resource_view', 'satudata_file') THEN
+      SELECT package_id INTO pkg FROM resource WHERE id = j->>'resource_id';
+      IF NOT FOUND AND TG_OP = 'INSERT' THEN
+        RAISE EXCEPTION USING ERRCODE = '23503', MESSAGE = 'no such resource';
+      END IF;
+      PERFORM satudata_touch(pkg, TG_TABLE_NAME);
+    ELSIF TG_TABLE_NAME = 'member' THEN
+      IF j->>'table_name' = 'package' THEN
+        PERFORM satudata_touch(j->>'table_id', TG_TABLE_NAME);
+      END IF;
+    ELSIF TG_TABLE_NAME = 'package_relationship' THEN
+      PERFORM satudata_touch(j->>'subject_package_id', TG_TABLE_NAME);
+      PERFORM satudata_touch(j->>'object_package_id', TG_TABLE_NAME);
+    ELSE
+      PERFORM satudata_touch(j->>'package_id', TG_TABLE_NAME);
+    END IF;
+  END LOOP;
+  RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END""",
+    "satudata_guard_status() RETURNS trigger": f"""
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    IF NEW.status <> 'draf' OR NEW.version <> 0 THEN
+      {_raise(UNVERIFIED, "dataset %s: begins as draf", "NEW.package_id")}
+    END IF;
+    RETURN NEW;
+  ELSIF TG_OP = 'DELETE' THEN
+    IF EXISTS (SELECT 1 FROM package WHERE id = OLD.package_id) THEN
+      {_raise(APPEND_ONLY, "dataset %s keeps its status", "OLD.package_id")}
+    END IF;
+    RETURN OLD;
+  END IF;
+  IF NEW.package_id <> OLD.package_id THEN
+    {_raise(APPEND_ONLY, "dataset %s keeps its status", "OLD.package_id")}
+  END IF;
+  IF NEW.status <> OLD.status AND NOT EXISTS (
+      SELECT 1 FROM satudata_event e WHERE e.package_id = NEW.package_id
+        AND e.from_status = OLD.status AND e.to_status = NEW.status
+        AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
+    {_raise(APPEND_ONLY, "dataset %s: no event for %s", "NEW.package_id", "NEW.status")}
+  END IF;
+  IF NEW.version <> OLD.version AND NOT satudata_event_now(NEW.package_id, ARRAY['terbitkan']) THEN
+    {_raise(APPEND_ONLY, "dataset %s: version without publication", "NEW.package_id")}
+  END IF;
+  RETURN NEW;
+END""",
+    # At commit: public in our table and public in CKAN's are one thing.
+    "satudata_agree_status() RETURNS trigger": f"""
+BEGIN
+  IF EXISTS (SELECT 1 FROM package p JOIN satudata_status s ON s.package_id = p.id
+             WHERE p.id = NEW.package_id
+               AND (p.private IS NOT TRUE) <> (s.status = ANY ({_array(PUBLIC)}))) THEN
+    {_raise(UNVERIFIED, "dataset %s: status and private disagree", "NEW.package_id")}
+  END IF;
+  RETURN NULL;
+END""",
+    "satudata_guard_record() RETURNS trigger": f"""
+BEGIN
+  IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'satudata_publication'
+     AND to_jsonb(NEW) - ARRAY['withdrawn_at', 'public_note']
+       = to_jsonb(OLD) - ARRAY['withdrawn_at', 'public_note'] THEN
+    RETURN NEW;
+  END IF;
+  {_raise(APPEND_ONLY, "%s is append-only", "TG_TABLE_NAME")}
+END""",
+}
+
+_ROW = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
+
+#: table -> [(trigger name, definition)]
+TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "package": (
+        ("satudata_guard", _ROW.format("package", "satudata_guard_package")),
+        (
+            "satudata_follow",
+            "AFTER INSERT OR DELETE ON package FOR EACH ROW"
+            " EXECUTE FUNCTION satudata_follow_package()",
+        ),
+    ),
+    "resource": (("satudata_guard", _ROW.format("resource", "satudata_guard_resource")),),
+    **{
+        table: (("satudata_guard", _ROW.format(table, "satudata_guard_child")),)
+        for table in (
+            "package_tag",
+            "member",
+            "package_relationship",
+            "resource_view",
+            "satudata_file",
+        )
+    },
+    "satudata_status": (
+        ("satudata_guard", _ROW.format("satudata_status", "satudata_guard_status")),
+        (
+            "satudata_agree",
+            "AFTER INSERT OR UPDATE ON satudata_status DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION satudata_agree_status()",
+        ),
+    ),
+    **{
+        table: (
+            (
+                "satudata_guard",
+                f"BEFORE UPDATE OR DELETE ON {table}"
+                " FOR EACH ROW EXECUTE FUNCTION satudata_guard_record()",
+            ),
+        )
+        for table in ("satudata_event", "satudata_publication")
+    },
+}
+
+
+def install(connection: Connection) -> None:
+    """Create or replace every function and trigger. Idempotent.
+
+    Args:
+        connection: of a role that owns the tables.
+    """
+    for signature, body in FUNCTIONS.items():
+        connection.exec_driver_sql(
+            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata${body}\n$satudata$"
+            .replace("%", "%%")
+        )
+    for table, triggers in TRIGGERS.items():
+        for name, definition in triggers:
+            kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in definition else "TRIGGER"
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+            connection.exec_driver_sql(f"CREATE {kind} {name} {definition}")
+            # ALWAYS: session_replication_role, which restores use, does not switch it off.
+            connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+
+def uninstall(connection: Connection) -> None:
+    """Remove every function and trigger; the portal then refuses to publish."""
+    for table, triggers in TRIGGERS.items():
+        for name, _definition in triggers:
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
+    for signature in FUNCTIONS:
+        name = signature.split("(")[0]
+        connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name} CASCADE")
+
+
+def missing(connection: Connection) -> list[str]:
+    """What of layer 0 is absent, switched off or altered.
+
+    Returns:
+        names such as "trigger satudata_guard on package"; empty when the gate stands.
+    """
+    enabled = {
+        (row.relname, row.tgname)
+        for row in connection.execute(
+            sa.text(
+                "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+                " WHERE t.tgname LIKE 'satudata_%' AND t.tgenabled = 'A'"
+                " AND pg_table_is_visible(c.oid)"
+            )
+        )
+    }
+    sources = {
+        row.proname: row.prosrc.strip()
+        for row in connection.execute(
+            sa.text(
+                "SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'satudata_%'"
+                " AND pg_function_is_visible(oid)"
+            )
+        )
+    }
+    gone = [
+        f"trigger {name} on {table}"
+        for table, triggers in TRIGGERS.items()
+        for name, _definition in triggers
+        if (table, name) not in enabled
+    ]
+    for signature, body in FUNCTIONS.items():
+        name = signature.split("(")[0]
+        if sources.get(name) != body.strip():
+            gone.append(f"function {name}")
+    return gone
