@@ -1,0 +1,92 @@
+"""The translation catalogs are complete, well formed and compiled."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import ckan
+import pytest
+from babel.messages.catalog import Catalog, Message
+from babel.messages.mofile import read_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
+import ckanext.satudata_trenggalek as extension
+
+DOMAIN = "ckanext-satudata_trenggalek"
+I18N = Path(next(iter(extension.__path__))) / "i18n"
+CKAN_I18N = Path(next(iter(ckan.__path__))) / "i18n"
+
+# %(name)s, %s, {name}, {}; and the names of HTML tags, whose attributes may be translated.
+PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z]|\{\w*\}|</?\w+")
+
+
+def po(locale: str) -> Catalog:
+    with (I18N / locale / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as stream:
+        return read_po(stream, locale=locale, abort_invalid=True)
+
+
+def messages(catalog: Catalog) -> list[Message]:
+    return [message for message in catalog if message.id]
+
+
+def forms(value: str | list[str] | tuple[str, ...] | None) -> tuple[str, ...]:
+    """The texts of a msgid or msgstr, which babel gives as a string or as its plural forms."""
+    return (value,) if isinstance(value, str) else tuple(value or ())
+
+
+def texts(catalog: Catalog) -> dict[tuple[str, ...], tuple[str, ...]]:
+    return {forms(message.id): forms(message.string) for message in messages(catalog)}
+
+
+@pytest.mark.parametrize("locale", ["id"])
+def test_every_message_is_translated_with_its_placeholders(locale: str):
+    wrong = []
+    for message in messages(po(locale)):
+        source = forms(message.id)[-1]
+        for text in forms(message.string) or ("",):
+            same = Counter(PLACEHOLDER.findall(text)) == Counter(PLACEHOLDER.findall(source))
+            edges = [text[:1].isspace(), text[-1:].isspace()] == [
+                source[:1].isspace(),
+                source[-1:].isspace(),
+            ]
+            if not (text and same and edges) or message.fuzzy:
+                wrong.append((source, text))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("locale", ["id"])
+def test_mo_is_compiled_from_po(locale: str):
+    with (I18N / locale / "LC_MESSAGES" / f"{DOMAIN}.mo").open("rb") as stream:
+        compiled = texts(read_mo(stream))
+    assert compiled == texts(po(locale))
+
+
+def test_indonesian_covers_ckan():
+    """CKAN's own Indonesian is incomplete, and after an upgrade this names what is new."""
+    with (CKAN_I18N / "ckan.pot").open("rb") as stream:
+        template = read_po(stream)
+    ours = po("id")
+    missing = [m.id for m in messages(template) if ours.get(forms(m.id)[0], m.context) is None]
+    assert missing == []
+
+
+def test_indonesian_wins_over_ckan():
+    """The same merge as flask_babel does for every request: CKAN first, then the plugins."""
+    merged = Translations()
+    for directory, domain in [(CKAN_I18N, "ckan"), (I18N, DOMAIN)]:
+        catalog = Translations.load(directory, ["id"], domain)
+        assert isinstance(catalog, Translations)
+        merged.merge(catalog)
+        merged.plural = catalog.plural
+    assert [merged.ugettext(text) for text in ("Dataset", "Organizations", "Log in")] == [
+        "Dataset",
+        "OPD",
+        "Masuk",
+    ]
+    singular, plural = "{number} dataset found", "{number} datasets found"
+    assert {merged.ungettext(singular, plural, n) for n in (0, 1, 2)} == {
+        "{number} dataset ditemukan"
+    }
