@@ -1,0 +1,56 @@
+"""Validators named in the YAML of the package ``schemas``: thin wraps of `schema.clean`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+from ckan import types
+from ckanext.scheming.validation import scheming_validator
+
+from ckanext.satudata_trenggalek import schema
+
+Validator = Callable[
+    [types.FlattenKey, types.FlattenDataDict, types.FlattenErrorDict, types.Context], None
+]
+
+
+@scheming_validator
+def satudata_value(field: schema.Field, _schema: dict[str, Any]) -> Validator:
+    """Check and tidy one value; an empty one is not stored, unless the field is required."""
+
+    def validator(
+        key: types.FlattenKey,
+        data: types.FlattenDataDict,
+        errors: types.FlattenErrorDict,
+        context: types.Context,
+    ) -> None:
+        try:
+            value = schema.clean(field, data.get(key))
+            if not value and field.get("required"):
+                label = schema.text(field["label"])
+                raise tk.Invalid(tk._("{label} wajib diisi.").format(label=label))
+        except tk.Invalid as e:
+            errors[key].append(e.error)
+            raise tk.StopOnError from e
+        if not value:
+            # So a form, which sends every field, stores the same as a program that leaves it out.
+            data.pop(key, None)
+            raise tk.StopOnError
+        data[key] = json.dumps(value) if isinstance(value, list) else value
+
+    return validator
+
+
+def satudata_keep_stored(
+    key: types.FlattenKey,
+    data: types.FlattenDataDict,
+    errors: types.FlattenErrorDict,
+    context: types.Context,
+) -> None:
+    """A missing or empty value keeps what the dataset already has."""
+    package = context.get("package")
+    if package and data.get(key) in (tk.missing, None, ""):
+        data[key] = package.extras.get(key[-1])
