@@ -24,7 +24,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -96,8 +96,10 @@ def accepts(port: int) -> bool:
 
 def answers(url: str) -> bool:
     """Whether a page answers 200; a server that is still starting does not."""
+    # Without the machine's proxy, which would not find 127.0.0.1.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with urllib.request.urlopen(url, timeout=60) as reply:
+        with opener.open(url, timeout=60) as reply:
             return reply.status == 200
     except (urllib.error.URLError, OSError):
         return False
@@ -258,6 +260,8 @@ class Portal:
             "LANG": "C.UTF-8",
             "LC_ALL": "C.UTF-8",
             "CKAN_INI": str(self.ini),
+            "NO_PROXY": f"127.0.0.1,{os.environ.get('NO_PROXY', '')}",
+            "no_proxy": f"127.0.0.1,{os.environ.get('no_proxy', '')}",
             "PYTHONDONTWRITEBYTECODE": "1",
             **more,
         }
@@ -393,6 +397,8 @@ class Portal:
             )  # fmt: skip
             (self.home / "initdb.password").unlink()
             part.replace(folder)
+            # A new cluster knows no database: everything is set up again.
+            (self.home / "state.json").unlink(missing_ok=True)
         settings = {
             "port": self.ports["postgresql"],
             "listen_addresses": "127.0.0.1",
@@ -554,15 +560,13 @@ class Portal:
         self.prepare()
         with self.locked():
             self.choose_ports()
-            state = self.load("state.json")
             fingerprint = self.fingerprint()
-            changed = state.get("fingerprint") != fingerprint
-            if changed:
-                self.stop("worker", "ckan")
+            if self.load("state.json").get("fingerprint") != fingerprint:
+                self.stop("ckan", "worker")
             if not all(self.alive(name) for name in SERVICES):
                 say("Starting PostgreSQL, Redis and Solr")
                 self.start(self.postgresql(), self.redis(), self.solr())
-            if changed:
+            if self.load("state.json").get("fingerprint") != fingerprint:
                 say("Setting up CKAN")
                 self.databases()
                 self.settings()
@@ -606,11 +610,17 @@ class Portal:
             print("No accounts yet: ./portal ckan sysadmin add NAME email=you@example.org")
 
     def down(self) -> None:
-        if not self.run.exists():
-            return
-        with self.locked():
-            self.stop("ckan", "worker", "solr")
-            self.stop("redis", "postgresql")
+        # CKAN and the worker first: they write to the others until they are gone.
+        self.stop("ckan", "worker", "solr")
+        self.stop("redis", "postgresql")
+
+    def reset(self) -> None:
+        """Deletes data, accounts and settings; what was installed stays."""
+        self.down()
+        for name in ("data", "logs", "run", "tmp", "test"):
+            shutil.rmtree(self.home / name, ignore_errors=True)
+        for name in ("ckan.ini", "akun.json", "secrets.json", "ports.json", "state.json"):
+            (self.home / name).unlink(missing_ok=True)
 
     def status(self) -> int:
         """Prints what runs; 0 when everything does, 3 otherwise (as init scripts say it)."""
@@ -654,6 +664,103 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+class TestPortal(Portal):
+    """The services of the tests: a home below the portal's, made anew for each run."""
+
+    def __init__(self, portal: Portal) -> None:
+        super().__init__(portal.home / "test", lib=portal.lib)
+        self.server_ini = self.home / "server.ini"
+
+    def settings(self) -> None:
+        """Two files on top of test.ini: for pytest, and for the server that a browser meets.
+
+        The server has its own Redis number, so that its worker takes no job from a test that
+        looks into the queue, and checks CSRF tokens as in production.
+        """
+        local = self.local_settings()
+        lines = [f"{key} = {value}" for key, value in local.items()]
+        self.write(self.ini, "\n".join(["[app:main]", f"use = config:{CODE}/test.ini", *lines, ""]))
+        redis = local["ckan.redis.url"].replace("/0?", "/1?")
+        self.write(
+            self.server_ini,
+            f"[app:main]\nuse = config:{self.ini}\nckan.redis.url = {redis}\n"
+            "testing = false\nWTF_CSRF_ENABLED = true\n",
+        )
+
+    def boot(self) -> None:
+        self.choose_ports()
+        for name in ("storage", "solr"):
+            shutil.rmtree(self.data / name, ignore_errors=True)
+        self.prepare()
+        self.start(self.postgresql(), self.redis(), self.solr())
+        self.sql("DROP DATABASE IF EXISTS ckan WITH (FORCE)")
+        self.sql("DROP DATABASE IF EXISTS datastore WITH (FORCE)")
+        self.databases()
+        self.settings()
+        self.ckan("db", "init")
+        self.set_permissions()
+
+    def serve(self) -> None:
+        """Starts CKAN and the worker for browser tests (called by the fixture `server`)."""
+        self.start(
+            *(
+                replace(service, env=service.env | {"CKAN_INI": str(self.server_ini)})
+                for service in (self.web(), self.worker())
+            )
+        )
+
+    def pytest(self, args: list[str]) -> int:
+        """Runs pytest on fresh services; everything is stopped again however it ends."""
+        self.home.mkdir(exist_ok=True)
+        with self.locked(), stopping(self):
+            self.prepare()
+            self.down()
+            self.boot()
+            command = [
+                BIN / "pytest", f"--ckan-ini={self.ini}", "-o", f"cache_dir={self.tmp}/pytest",
+                *args,
+            ]  # fmt: skip
+            env = self.environment(
+                HYPOTHESIS_STORAGE_DIRECTORY=f"{self.tmp}/hypothesis",
+                SATUDATA_HOME=str(self.home.parent),
+                SATUDATA_ROOT=str(ROOT),
+                SATUDATA_CODE=str(CODE),
+                SATUDATA_TEST_URL=self.url,
+            )
+            process = subprocess.Popen(command, cwd=ROOT, env=env, umask=0o007)
+            try:
+                return process.wait()
+            except BaseException:
+                process.send_signal(signal.SIGINT)
+                process.wait()
+                raise
+
+
+@contextlib.contextmanager
+def stopping(portal: Portal) -> Iterator[None]:
+    """Ends what runs inside like Ctrl-C when the terminal or the CI goes away, then stops all."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        portal.down()
+
+
+def lint() -> int:
+    """The checks without services: ruff, pyright, and that the engine imports no CKAN."""
+    commands = (["ruff", "check", "."], ["pyright", "--pythonpath", sys.executable], ["lint-imports"])
+    return max(
+        subprocess.run([BIN / name, *args], cwd=ROOT).returncode for name, *args in commands
+    )
+
+
 def main(argv: list[str]) -> int:
     command, args = argv[0], argv[1:]
     portal = Portal(Path(os.environ["SATUDATA_HOME"]))
@@ -661,12 +768,32 @@ def main(argv: list[str]) -> int:
         case "up", [] | ["--empty"]:
             portal.up(empty=bool(args))
         case "down", []:
-            portal.down()
+            with portal.locked():
+                portal.down()
         case "status", []:
             return portal.status()
+        case "logs", [name] if name in (*SERVICES, "setup"):
+            return subprocess.run(["tail", "-n", "100", portal.logs / f"{name}.log"]).returncode
+        case "reset", ["--yes"]:
+            with portal.locked(), TestPortal(portal).locked():
+                portal.reset()
+        case "reset", []:
+            raise Problem(f"this deletes all data in {portal.home}: say ./portal reset --yes.")
+        case "ckan", _:
+            return subprocess.run(
+                [BIN / "ckan", "-c", portal.ini, *args],
+                env=portal.environment(),
+                umask=0o007,
+                **portal.identity,
+            ).returncode
+        case "test", _:
+            return TestPortal(portal).pytest(args)
+        case "test-server", []:
+            TestPortal(portal).serve()
+        case "lint", []:
+            return lint()
         case _:
-            say("usage")
-            return 2
+            raise Problem(f"{' '.join(argv)} is not understood: see ./portal help.")
     return 0
 
 
