@@ -1,0 +1,86 @@
+"""Fixtures shared by all tests. ./portal test has started PostgreSQL, Redis and Solr by then.
+
+Everything outside tests/unit runs with the portal's plugins loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import sqlalchemy as sa
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests/unit"
+
+
+@pytest.fixture(autouse=True)
+def _plugins(request: pytest.FixtureRequest) -> None:
+    """Loads the plugins that the settings name, except for tests that need no CKAN."""
+    if not request.path.is_relative_to(UNIT):
+        request.getfixturevalue("with_plugins")
+
+
+@pytest.fixture(scope="session")
+def reset_db() -> Callable[[], None]:
+    """Empties every table; overrides CKAN's fixture, so that clean_db and its kind use it.
+
+    CKAN deletes row by row, which the row triggers on verified data refuse; TRUNCATE fires none of
+    them. Tables and triggers stay, as do the rows that say which migrations have run. A table whose
+    rows come from a migration (not from a test) belongs on this list of what stays, too.
+    """
+    from ckan import model
+    from ckan.tests import factories
+
+    factories.fake.unique.clear()
+
+    def truncate() -> None:
+        model.Session.rollback()
+        model.Session.remove()
+        engine = model.ensure_engine()
+        names = [
+            name for name in sa.inspect(engine).get_table_names() if "alembic_version" not in name
+        ]
+        quote = engine.dialect.identifier_preparer.quote
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text(f"TRUNCATE {', '.join(map(quote, names))} RESTART IDENTITY CASCADE")
+            )
+
+    return truncate
+
+
+@pytest.fixture
+def clean_db(reset_db: Callable[[], None], reset_index: Callable[[], None]) -> None:
+    """An empty database and an empty index."""
+    reset_db()
+    reset_index()
+
+
+@pytest.fixture(scope="session")
+def server() -> str:
+    """Address of a CKAN with a job worker on the tests' database, started at first use."""
+    subprocess.run([sys.executable, ROOT / "deploy/portal.py", "test-server"], check=True)
+    return os.environ["SATUDATA_TEST_URL"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium: the system's, or where a system has none (Ubuntu) the one Playwright brings."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
