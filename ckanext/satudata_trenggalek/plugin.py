@@ -1,11 +1,65 @@
+"""The plugin: CKAN's interfaces, one line each."""
+
 from __future__ import annotations
+
+from typing import Any
 
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
+from ckan.authz import get_local_functions
+from ckan.lib.plugins import DefaultTranslation
+
+from ckanext.satudata_trenggalek import doors, files, reading, schema
+from ckanext.satudata_trenggalek.logic import action, auth
 
 
-class SatudataTrenggalekPlugin(p.SingletonPlugin):
+@tk.blanket.actions(dict(get_local_functions(action)) | doors.ACTIONS)
+@tk.blanket.auth_functions(dict(get_local_functions(auth)) | doors.AUTH)
+@tk.blanket.blueprints
+@tk.blanket.cli
+@tk.blanket.config_declarations
+@tk.blanket.helpers
+@tk.blanket.validators
+class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPlugin):
+    """Satu Data Trenggalek."""
+
     p.implements(p.IConfigurer)
+    p.implements(p.IMiddleware, inherit=True)
+    p.implements(p.IPackageController, inherit=True)
+    p.implements(p.IPermissionLabels)
+    p.implements(p.ITranslation)
+    p.implements(p.IUploader, inherit=True)
 
-    def update_config(self, config):
+    def update_config(self, config: Any) -> None:
+        """Before scheming reads the schemas, so that an error is told in our words."""
+        schema.check()
         tk.add_template_directory(config, "templates")
+        tk.add_public_directory(config, "public")
+        tk.add_resource("assets", "satudata_trenggalek")
+
+    def make_middleware(self, app: Any, config: Any) -> Any:
+        """Headers of downloads."""
+        app.after_request(files.after_request)
+        return app
+
+    def get_resource_uploader(self, data_dict: dict[str, Any]) -> Any:
+        """Content-addressed uploads."""
+        return files.get_resource_uploader(data_dict)
+
+    def after_dataset_create(self, context: Any, pkg_dict: dict[str, Any]) -> None:
+        """Inside core's transaction, before its commit."""
+        doors.after_dataset_create(context, pkg_dict)
+
+    def after_dataset_show(self, context: Any, pkg_dict: dict[str, Any]) -> None:
+        """Public fields."""
+        reading.after_dataset_show(pkg_dict)
+
+    def after_dataset_search(
+        self, search_results: dict[str, Any], search_params: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Public fields; nothing stale."""
+        return reading.after_dataset_search(search_results)
+
+    def before_dataset_index(self, pkg_dict: dict[str, Any]) -> dict[str, Any]:
+        """Second lock."""
+        return reading.before_dataset_index(pkg_dict)

@@ -290,8 +290,9 @@ def install(connection: Connection) -> None:
     """
     for signature, body in FUNCTIONS.items():
         connection.exec_driver_sql(
-            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata${body}\n$satudata$"
-            .replace("%", "%%")
+            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata${body}\n$satudata$".replace(
+                "%", "%%"
+            )
         )
     for table, triggers in TRIGGERS.items():
         for name, definition in triggers:

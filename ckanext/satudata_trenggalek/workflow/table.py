@@ -79,7 +79,12 @@ STATUSES: Mapping[str, Status] = {
         Status("dikembalikan", "Dikembalikan untuk perbaikan", "back", 1, edits=_P, waits_for=_P),
         # The SOP gives the Pembina's second check (Perpres 39/2019 Ps 35) no time of its own.
         Status(
-            "diperiksa_pembina", "Menunggu pemeriksaan Pembina Data", "wait", 2, days=1, waits_for=_B
+            "diperiksa_pembina",
+            "Menunggu pemeriksaan Pembina Data",
+            "wait",
+            2,
+            days=1,
+            waits_for=_B,
         ),
         Status(
             "ditolak_pembina",

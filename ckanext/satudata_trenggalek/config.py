@@ -1,0 +1,10 @@
+"""One typed reader per option; declared in config_declaration.yaml."""
+
+from __future__ import annotations
+
+import ckan.plugins.toolkit as tk
+
+
+def hari_pembina() -> int:
+    """Working days that the Pembina Data has for the second check (Perpres 39/2019 Ps 35)."""
+    return tk.config["ckanext.satudata_trenggalek.hari_pembina"]

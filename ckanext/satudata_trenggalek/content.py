@@ -1,0 +1,130 @@
+"""What a dataset says, and its hash: the thing that is approved and published.
+
+Made from the rows, never from package_show, so that no plugin, cache or reader's role changes it.
+Left out are identifiers, the name, flags and times, so that a revision has the hash of the dataset
+it is merged into.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import ckan.model as core
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek import model
+
+#: Columns of `package` that are stored schema fields.
+PACKAGE_FIELDS = (
+    "title", "version", "url", "author", "author_email", "maintainer", "maintainer_email",
+    "notes", "license_id", "type",
+)  # fmt: skip
+#: Columns of `resource` likewise. `size`, `hash`: the pointer row says those of the bytes.
+RESOURCE_FIELDS = (
+    "url", "format", "description", "name", "resource_type", "mimetype", "mimetype_inner",
+    "url_type",
+)  # fmt: skip
+
+
+def _extras(extras: dict[str, Any] | None) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in (extras or {}).items()
+        if key != "datastore_active" and not key.startswith("satudata_")
+    }
+
+
+def _fields(row: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names if getattr(row, name) not in (None, "")}
+
+
+def canonical(package_id: str) -> dict[str, Any]:
+    """The content of a dataset as it stands in this transaction.
+
+    Returns:
+        JSON-able dict of fields, extras, tags, group ids, owner organization id and resources in
+        their order, each with the SHA-256 and size of its bytes and its views.
+    """
+    session = core.Session
+    # The rows as the database has them, whatever this session holds unflushed or cached.
+    package = session.execute(
+        sa.select(core.package_table).where(core.package_table.c.id == package_id)
+    ).one()
+    tags = session.execute(
+        sa.select(core.tag_table.c.name, core.tag_table.c.vocabulary_id)
+        .join(core.package_tag_table, core.package_tag_table.c.tag_id == core.tag_table.c.id)
+        .where(
+            core.package_tag_table.c.package_id == package_id,
+            core.package_tag_table.c.state == "active",
+        )
+        .order_by(core.tag_table.c.name, core.tag_table.c.vocabulary_id)
+    ).all()
+    groups = session.scalars(
+        sa.select(core.member_table.c.group_id)
+        .where(
+            core.member_table.c.table_name == "package",
+            core.member_table.c.table_id == package_id,
+            core.member_table.c.state == "active",
+            core.member_table.c.capacity != "organization",
+        )
+        .order_by(core.member_table.c.group_id)
+    ).all()
+    resources = session.execute(
+        sa.select(core.resource_table)
+        .where(
+            core.resource_table.c.package_id == package_id,
+            core.resource_table.c.state == "active",
+        )
+        .order_by(core.resource_table.c.position, core.resource_table.c.id)
+    ).all()
+    ids = [row.id for row in resources]
+    files = {
+        row.resource_id: row
+        for row in session.execute(
+            sa.select(model.File.resource_id, model.File.sha256, model.File.size).where(
+                model.File.resource_id.in_(ids)
+            )
+        )
+    }
+    views: dict[str, list[dict[str, Any]]] = {}
+    view_table = core.ResourceView.__table__
+    for view in session.execute(
+        sa.select(view_table)
+        .where(view_table.c.resource_id.in_(ids))
+        .order_by(view_table.c.order, view_table.c.title, view_table.c.id)
+    ):
+        views.setdefault(view.resource_id, []).append(
+            _fields(view, ("view_type", "title", "description")) | {"config": view.config or {}}
+        )
+    return {
+        "fields": _fields(package, PACKAGE_FIELDS),
+        "extras": _extras(package.extras),
+        "owner_org": package.owner_org,
+        "tags": [[tag.name, tag.vocabulary_id] for tag in tags],
+        "groups": list(groups),
+        "resources": [
+            {
+                "fields": _fields(row, RESOURCE_FIELDS),
+                "extras": _extras(row.extras),
+                "file": {"sha256": files[row.id].sha256, "size": files[row.id].size}
+                if row.id in files
+                else None,
+                "views": views.get(row.id, []),
+            }
+            for row in resources
+        ],
+    }
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces, UTF-8: equal values give equal bytes."""
+    return json.dumps(
+        value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    ).encode()
+
+
+def digest(content: dict[str, Any]) -> str:
+    """The content hash: "sha256:" and 64 hex digits over canonical JSON."""
+    return "sha256:" + hashlib.sha256(canonical_json(content)).hexdigest()

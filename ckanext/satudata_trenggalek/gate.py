@@ -1,0 +1,148 @@
+"""The publication gate: the only place that writes `private = False`.
+
+The database refuses everybody else (model/ddl.py); doors.py closes core's other ways in with
+messages that people understand.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek.model import ddl
+
+log = logging.getLogger(__name__)
+
+#: Id of the user on whose behalf rows change; None for jobs, which are never makers.
+_actor: ContextVar[str | None] = ContextVar("satudata_actor", default=None)
+
+
+def _tell_actor(session: sa.orm.Session) -> None:
+    session.execute(
+        sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": _actor.get() or ""}
+    )
+
+
+@sa.event.listens_for(core.Session, "after_begin")
+def _after_begin(_session: object, _transaction: object, connection: sa.Connection) -> None:
+    """Tell the triggers who acts, also in the transactions that follow a commit in between."""
+    if actor := _actor.get():
+        connection.execute(
+            sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": actor}
+        )
+
+
+@contextmanager
+def acting(user_id: str | None) -> Iterator[None]:
+    """Within it, the triggers remember user_id as the maker of what changes.
+
+    Nested calls keep the outer user: core calls its own actions without one.
+    """
+    if _actor.get() or not user_id:
+        yield
+        return
+    token = _actor.set(user_id)
+    try:
+        _tell_actor(core.Session)
+        yield
+    finally:
+        _actor.reset(token)
+        if core.Session().in_transaction() and core.Session.is_active:
+            _tell_actor(core.Session)
+
+
+def messages() -> dict[str, tuple[str, str]]:
+    """Constraint name of a trigger -> field and message for people."""
+    return {
+        ddl.FROZEN: (
+            "status",
+            tk._("Dataset tidak dapat diubah pada status ini. Lihat tindakan yang tersedia."),
+        ),
+        ddl.UNVERIFIED: (
+            "private",
+            tk._("Dataset hanya terbit melalui pemeriksaan Walidata. Ajukan dataset ini."),
+        ),
+        ddl.UNADOPTED: (
+            "status",
+            tk._("Dataset lama ini belum diadopsi. Admin menjalankan `ckan satudata adopt`."),
+        ),
+        ddl.NAME_TAKEN: (
+            "name",
+            tk._("Nama ini sudah dipakai dataset yang pernah terbit. Pilih nama lain."),
+        ),
+        ddl.APPEND_ONLY: ("status", tk._("Catatan riwayat tidak dapat diubah atau dihapus.")),
+    }
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Roll back on any error, and say a trigger's refusal in words.
+
+    Raises:
+        tk.ValidationError: in place of the database's error, naming the field.
+    """
+    try:
+        yield
+    except sa.exc.DBAPIError as error:
+        core.Session.rollback()
+        name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+        if name not in messages():
+            raise
+        field, message = messages()[name]
+        log.info("refused by the database: %s", error.orig)
+        raise tk.ValidationError({field: [message]}) from None
+    except BaseException:
+        core.Session.rollback()
+        raise
+
+
+def require_triggers() -> None:
+    """Refuse to publish where the database would not refuse others.
+
+    Raises:
+        tk.ValidationError: naming what is missing.
+    """
+    if gone := ddl.missing(core.Session.connection()):
+        log.error("publication refused, gate incomplete: %s", ", ".join(gone))
+        raise tk.ValidationError(
+            {
+                "transition": [
+                    tk._(
+                        "Gerbang publikasi di basis data tidak lengkap, jadi penerbitan ditolak."
+                        " Admin menjalankan `ckan satudata doctor`."
+                    )
+                ]
+            }
+        )
+
+
+def _set_private(package: core.Package, private: bool) -> None:
+    session = core.Session
+    session.flush()
+    session.execute(sa.text("SELECT set_config('satudata.gate', :id, true)"), {"id": package.id})
+    package.private = private
+    # package_show trusts Solr's copy only while this agrees (ckan/logic/action/get.py).
+    package.metadata_modified = dt.datetime.now(dt.timezone.utc).replace(tzinfo=None)
+    session.flush()
+    session.execute(sa.text("SELECT set_config('satudata.gate', '', true)"))
+
+
+def publish(package: core.Package) -> None:
+    """Make a dataset public; its `terbitkan` event is written and its status says so.
+
+    Through the ORM and not package_update, which would validate again, and could alter or block
+    what was verified, and which writes Solr before it commits. Flushes, does not commit.
+    """
+    _set_private(package, False)
+
+
+def withdraw(package: core.Package) -> None:
+    """Take a dataset from the public. Flushes, does not commit."""
+    _set_private(package, True)

@@ -1,0 +1,108 @@
+"""What our actions take: parsed, bounded, with the name of the field in every message."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+
+from ckanext.satudata_trenggalek.workflow import engine
+from ckanext.satudata_trenggalek.workflow.table import STATUSES
+
+MAX_LIMIT = 100
+
+
+def _invalid(field: str, message: str) -> tk.ValidationError:
+    return tk.ValidationError({field: [message]})
+
+
+def text(data: dict[str, Any], field: str, maximum: int = engine.MAX_NOTE) -> str:
+    """A text, stripped; "" when absent."""
+    value = data.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise _invalid(field, tk._("Harus berupa teks."))
+    value = value.strip()
+    if len(value) > maximum:
+        raise _invalid(
+            field, tk._("Terlalu panjang, paling banyak {n} karakter.").format(n=maximum)
+        )
+    if "\x00" in value:
+        raise _invalid(field, tk._("Berisi karakter yang tidak dapat disimpan."))
+    return value
+
+
+def number(data: dict[str, Any], field: str, default: int, maximum: int | None = None) -> int:
+    """A whole number from 0 to maximum; larger values are cut to maximum."""
+    value = data.get(field, default)
+    try:
+        result = int(value)
+        if result < 0 or isinstance(value, bool) or result > 2**31:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise _invalid(field, tk._("Harus berupa bilangan bulat, 0 atau lebih.")) from None
+    return result if maximum is None else min(result, maximum)
+
+
+def boolean(data: dict[str, Any], field: str) -> bool | None:
+    """True, False, or None when absent."""
+    value = data.get(field)
+    if value is None or value == "":
+        return None
+    try:
+        return tk.asbool(value)
+    except ValueError:
+        raise _invalid(field, tk._("Isi true atau false.")) from None
+
+
+def choice(data: dict[str, Any], field: str, choices: tuple[str, ...], default: str = "") -> str:
+    """One of choices; default when absent."""
+    value = text(data, field, 100) or default
+    if value and value not in choices:
+        names = ", ".join(choices)
+        raise _invalid(field, tk._("Tidak dikenal. Yang dikenal: {names}.").format(names=names))
+    return value
+
+
+def statuses(data: dict[str, Any]) -> list[str]:
+    """`status`, given once, several times or with commas."""
+    value = data.get("status") or []
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _invalid("status", tk._("Harus berupa daftar nama status."))
+    names = [name.strip() for name in names if name.strip()]
+    for name in names:
+        choice({"status": name}, "status", tuple(STATUSES))
+    return names
+
+
+def moment(data: dict[str, Any], field: str) -> dt.datetime | None:
+    """A future time in ISO 8601 with its offset; None when absent."""
+    value = text(data, field, 64)
+    if not value:
+        return None
+    try:
+        result = dt.datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        result = None
+    if result is None or result.tzinfo is None:
+        raise _invalid(
+            field, tk._("Tulis waktu ISO 8601 dengan zona, misalnya 2026-12-01T09:00:00+07:00.")
+        )
+    if result <= dt.datetime.now(dt.timezone.utc):
+        raise _invalid(field, tk._("Waktu sudah lewat. Pilih waktu yang akan datang."))
+    return result
+
+
+def request(data: dict[str, Any]) -> engine.Request:
+    """The parameters of a transition."""
+    checklist = data.get("checklist")
+    result = engine.Request(
+        note=text(data, "note"),
+        public_note=text(data, "public_note"),
+        content_hash=text(data, "content_hash", 100),
+        checklist={} if checklist is None or checklist == "" else checklist,
+    )
+    return result

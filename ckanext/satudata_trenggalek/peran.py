@@ -1,0 +1,95 @@
+"""Which peran an organization holds, and which of them a user may act in.
+
+No row for an organization means Produsen Data, an empty list none. Only direct editors and admins
+act: a plain member reads, and nothing cascades from a parent organization (SOP, four roles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import ckan.model as core
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek.model import OrganizationPeran
+from ckanext.satudata_trenggalek.workflow.table import Peran
+
+DEFAULT = frozenset({Peran.PRODUSEN_DATA})
+#: Peran that exactly one organization holds (Perpres 39/2019 Ps 21, 23).
+UNIQUE = (Peran.WALIDATA, Peran.FORUM_SATU_DATA)
+
+
+def _read(peran: list[str] | None) -> frozenset[Peran]:
+    return DEFAULT if peran is None else frozenset(Peran(name) for name in peran)
+
+
+def of_organization(organization_id: str | None) -> frozenset[Peran]:
+    """The peran that an organization holds; none for no organization."""
+    if not organization_id:
+        return frozenset()
+    row = core.Session.execute(
+        sa.select(OrganizationPeran.peran).where(
+            OrganizationPeran.organization_id == organization_id
+        )
+    ).one_or_none()
+    return _read(row.peran if row else None)
+
+
+def of_user(user_id: str) -> dict[str, frozenset[Peran]]:
+    """Organization id -> the peran in which the user acts for it."""
+    member, group = core.member_table.c, core.group_table.c
+    rows = core.Session.execute(
+        sa.select(member.group_id, OrganizationPeran.peran)
+        .join(core.group_table, group.id == member.group_id)
+        .outerjoin(OrganizationPeran, OrganizationPeran.organization_id == member.group_id)
+        .where(
+            member.table_name == "user",
+            member.table_id == user_id,
+            member.state == "active",
+            member.capacity.in_(("editor", "admin")),
+            group.is_organization,
+            group.state == "active",
+        )
+    )
+    return {row.group_id: _read(row.peran) for row in rows}
+
+
+def towards(held: dict[str, frozenset[Peran]], owner_org: str | None) -> frozenset[Peran]:
+    """The peran that count towards a dataset of owner_org: Produsen Data only at home.
+
+    Args:
+        held: what `of_user` gave.
+        owner_org: organization id of the dataset.
+    """
+    return frozenset(
+        peran
+        for organization, group in held.items()
+        for peran in group
+        if peran is not Peran.PRODUSEN_DATA or organization == owner_org
+    )
+
+
+def holders(peran: Peran) -> list[str]:
+    """Ids of the organizations with a row that names this peran."""
+    return list(
+        core.Session.scalars(
+            sa.select(OrganizationPeran.organization_id).where(
+                OrganizationPeran.peran.contains([peran.value])
+            )
+        )
+    )
+
+
+def assign(organization_id: str, peran: Collection[Peran]) -> None:
+    """Give an organization exactly these peran. Flushes, does not commit.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: when another organization is the Walidata or the Forum.
+    """
+    values = sorted(item.value for item in peran)
+    row = core.Session.get(OrganizationPeran, organization_id)
+    if row:
+        row.peran = values
+    else:
+        core.Session.add(OrganizationPeran(organization_id=organization_id, peran=values))
+    core.Session.flush()

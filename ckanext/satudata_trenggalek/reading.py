@@ -1,0 +1,130 @@
+"""Who reads what: permission labels, the index, and the public fields added at reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import ckan.model as core
+import sqlalchemy as sa
+from ckan.lib.plugins import DefaultPermissionLabels
+
+from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.doors import PREFIX
+from ckanext.satudata_trenggalek.workflow.table import PUBLIC, UNGATED_TYPES, Peran
+
+#: Labels of the checkers; members of the owner keep core's `member-<organization>`.
+WALIDATA, PEMBINA = "satudata-walidata", "satudata-pembina"
+
+
+def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The four public fields of those datasets that the database says are published.
+
+    Args:
+        ids: dataset ids.
+
+    Returns:
+        id -> satudata_status, _version, _verified_at, _published_at; what is not published is absent.
+    """
+    row = model.Status
+    rows = core.Session.execute(
+        sa.select(row.package_id, row.status, row.version, row.verified_at, row.published_at)
+        .join(core.package_table, core.package_table.c.id == row.package_id)
+        .where(
+            row.package_id.in_(list(ids)),
+            row.status.in_(PUBLIC),
+            core.package_table.c.private.is_(False),
+            core.package_table.c.state == "active",
+        )
+    )
+    return {
+        r.package_id: {
+            "satudata_status": r.status,
+            "satudata_version": r.version,
+            "satudata_verified_at": r.verified_at.isoformat() if r.verified_at else None,
+            "satudata_published_at": r.published_at.isoformat() if r.published_at else None,
+        }
+        for r in rows
+    }
+
+
+def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
+    # The copy in Solr may hold those of another day.
+    for key in [key for key in dataset if key.startswith(PREFIX)]:
+        del dataset[key]
+    dataset.update(fields or {})
+
+
+def after_dataset_show(dataset: dict[str, Any]) -> None:
+    """Add the public fields to a published dataset."""
+    _replace_ours(dataset, published([dataset["id"]]).get(dataset["id"]))
+
+
+def after_dataset_search(found: dict[str, Any]) -> dict[str, Any]:
+    """Add the public fields; drop what Solr calls public and the database does not.
+
+    Solr is told after the commit, so an index that was missed may still show what was withdrawn.
+    """
+    results = [r for r in found["results"] if isinstance(r, dict) and "id" in r]
+    fields = published(r["id"] for r in results)
+    kept = []
+    for dataset in found["results"]:
+        if isinstance(dataset, dict) and "id" in dataset and "private" in dataset:
+            stale = (
+                not dataset["private"]
+                and dataset["id"] not in fields
+                and dataset.get("type") not in UNGATED_TYPES
+            )
+            if stale:
+                found["count"] = max(0, found["count"] - 1)
+                continue
+            _replace_ours(dataset, fields.get(dataset["id"]))
+        kept.append(dataset)
+    found["results"] = kept
+    return found
+
+
+def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
+    """Second lock: what is not published is private in Solr, whatever its row says."""
+    if document.get("type") in UNGATED_TYPES:
+        return document
+    row = core.Session.get(model.Status, document["id"])
+    if document["id"] not in published([document["id"]]):
+        document["capacity"] = "private"
+    document["satudata_status"] = row.status if row else ""
+    return document
+
+
+class Labels(DefaultPermissionLabels):
+    """Members read their organization's datasets, Walidata all, Pembina Data Prioritas."""
+
+    def get_dataset_labels(self, dataset_obj: core.Package) -> list[str]:
+        """Labels of which a reader must hold one."""
+        if dataset_obj.type in UNGATED_TYPES:
+            return super().get_dataset_labels(dataset_obj)
+        if dataset_obj.state == "active" and published([dataset_obj.id]):
+            return ["public"]
+        if dataset_obj.owner_org:
+            labels = [f"member-{dataset_obj.owner_org}"]
+        else:
+            labels = [f"creator-{dataset_obj.creator_user_id}"]
+        row = core.Session.execute(
+            sa.select(model.Status.data_prioritas, model.Status.submitted_at).where(
+                model.Status.package_id == dataset_obj.id
+            )
+        ).one_or_none()
+        if row and row.data_prioritas and row.submitted_at:
+            labels.append(PEMBINA)
+        return [*labels, WALIDATA]
+
+    def get_user_dataset_labels(self, user_obj: Any) -> list[str]:
+        """Labels that a reader holds."""
+        labels = super().get_user_dataset_labels(user_obj)
+        if not user_obj or user_obj.is_anonymous:
+            return labels
+        held = {name for group in peran.of_user(user_obj.id).values() for name in group}
+        if Peran.WALIDATA in held:
+            labels.append(WALIDATA)
+        if Peran.PEMBINA_DATA in held:
+            labels.append(PEMBINA)
+        return labels
