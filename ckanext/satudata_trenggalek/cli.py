@@ -2,14 +2,112 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
+import ckan.model as core
+import ckan.plugins.toolkit as tk
 import click
 
+from ckanext.satudata_trenggalek import files, maintenance, tables
+from ckanext.satudata_trenggalek.workflow import service
 
-@click.group()
+__all__ = ["satudata"]
+
+
+@click.group(short_help="Satu Data Trenggalek.")
 def satudata() -> None:
-    """Satu Data Trenggalek."""
+    """Satu Data Trenggalek: gate, workflow and upkeep."""
 
 
-def get_commands() -> list[click.Command]:
-    """For IClick."""
-    return [satudata]
+def _finish(problems: list[str], fine: str) -> None:
+    for problem in problems:
+        click.secho(problem, fg="red")
+    if problems:
+        sys.exit(1)
+    click.secho(fine, fg="green")
+
+
+@satudata.command()
+def doctor() -> None:
+    """Check triggers, peran, settings and services; non-zero when a door is open."""
+    _finish(maintenance.doctor(), "Every door is closed.")
+
+
+@satudata.group()
+def audit() -> None:
+    """The record of what happened."""
+
+
+@audit.command()
+def verify() -> None:
+    """Walk every hash chain; name the first broken event of each."""
+    count, problems = maintenance.verify()
+    _finish(problems, f"{count} events, every chain is whole.")
+
+
+@satudata.command()
+@click.option("--fix", is_flag=True, help="Repair what disagrees.")
+def reconcile(fix: bool) -> None:
+    """Compare the database with Solr, and tables with their files."""
+    problems = maintenance.reconcile(fix)
+    requeued = tables.requeue_stuck() if fix else 0
+    removed = files.collect() if fix else 0
+    if fix:
+        for problem in problems:
+            click.echo(f"repaired: {problem}")
+        click.echo(f"{requeued} table loads queued again, {removed} unused files removed.")
+        problems = maintenance.reconcile(fix=False)
+    _finish(problems, "Database and index agree.")
+
+
+@satudata.command("publish-due")
+def publish_due() -> None:
+    """Publish what is scheduled for now or earlier."""
+    for name in service.publish_due():
+        click.echo(name)
+
+
+@satudata.group()
+def peran() -> None:
+    """Peran of organizations."""
+
+
+def _as_site_user() -> dict[str, Any]:
+    return {"user": tk.get_action("get_site_user")({"ignore_auth": True}, {})["name"]}
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        click.echo(f"{row['organization']}: {', '.join(row['peran']) or '-'}")
+
+
+@peran.command("list")
+def peran_list() -> None:
+    """Which organization holds which peran."""
+    _show(tk.get_action("satudata_peran_list")(_as_site_user(), {}))
+
+
+@peran.command("set")
+@click.argument("organization")
+@click.argument("peran", nargs=-1)
+def peran_set(organization: str, peran: tuple[str, ...]) -> None:
+    """Give ORGANIZATION exactly these PERAN (none at all when none is named)."""
+    try:
+        _show(
+            tk.get_action("satudata_peran_set")(
+                _as_site_user(), {"organization": organization, "peran": list(peran)}
+            )
+        )
+    except tk.ValidationError as error:
+        for field, messages in error.error_dict.items():
+            click.secho(f"{field}: {'; '.join(map(str, messages))}", fg="red", err=True)
+        sys.exit(1)
+
+
+@satudata.command()
+def adopt() -> None:
+    """Make private drafts of datasets that are older than this extension."""
+    for name in maintenance.adopt():
+        click.echo(name)
+    core.Session.remove()

@@ -83,8 +83,8 @@ def canonical(package_id: str) -> dict[str, Any]:
     files = {
         row.resource_id: row
         for row in session.execute(
-            sa.select(model.File.resource_id, model.File.sha256, model.File.size).where(
-                model.File.resource_id.in_(ids)
+            sa.select(model.Pointer.resource_id, model.Pointer.sha256, model.Pointer.size).where(
+                model.Pointer.resource_id.in_(ids)
             )
         )
     }

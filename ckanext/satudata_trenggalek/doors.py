@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import ckan.authz as authz
 import ckan.model as core
 import ckan.plugins.toolkit as tk
-import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import gate, model, peran, tables
 from ckanext.satudata_trenggalek.workflow import engine, service

@@ -97,7 +97,7 @@ class Content(tk.BaseModel):
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
-class File(tk.BaseModel):
+class Pointer(tk.BaseModel):
     """Which bytes a resource has. Under the trigger; a resource without a row has no file."""
 
     __tablename__ = "satudata_file"

@@ -47,7 +47,7 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
     ids = [resource["id"] for resource in dataset["resources"]]
     files = set(
         core.Session.scalars(
-            sa.select(model.File.resource_id).where(model.File.resource_id.in_(ids))
+            sa.select(model.Pointer.resource_id).where(model.Pointer.resource_id.in_(ids))
         )
     )
     found = list(schema.blockers(dataset, files))
@@ -85,7 +85,7 @@ def stale_tables(package_id: str) -> tuple[str, ...]:
     for resource in resources:
         if not tables.is_table(resource.as_dict()):
             continue
-        file, state = core.Session.get(model.File, resource.id), tables.state(resource.id)
+        file, state = core.Session.get(model.Pointer, resource.id), tables.state(resource.id)
         if not (file and state and state.state == "termuat" and state.sha256 == file.sha256):
             loaded.append(resource.name or resource.id)
     return tuple(loaded)
@@ -213,8 +213,8 @@ def _publish(package: core.Package, row: model.Status, event: model.Event, _who:
     row.version, row.published_at, row.publish_at = row.version + 1, event.at, None
     row.round = 0
     files = core.Session.execute(
-        sa.select(model.File.resource_id, model.File.sha256, model.File.size)
-        .join(core.resource_table, core.resource_table.c.id == model.File.resource_id)
+        sa.select(model.Pointer.resource_id, model.Pointer.sha256, model.Pointer.size)
+        .join(core.resource_table, core.resource_table.c.id == model.Pointer.resource_id)
         .where(
             core.resource_table.c.package_id == package.id, core.resource_table.c.state == "active"
         )

@@ -1,0 +1,222 @@
+"""Upkeep: is every door closed, is the record whole, do database and index agree?"""
+
+from __future__ import annotations
+
+import logging
+
+import ckan.model as core
+import ckan.plugins as p
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+from ckan.lib.plugins import get_permission_labels
+from ckan.lib.search import clear as search_clear
+from ckan.lib.search.common import SearchError, make_connection
+
+from ckanext.satudata_trenggalek import gate, model, peran, reading
+from ckanext.satudata_trenggalek.model import ddl
+from ckanext.satudata_trenggalek.workflow import service
+from ckanext.satudata_trenggalek.workflow.table import UNGATED_TYPES
+
+log = logging.getLogger(__name__)
+
+#: Settings that close a door by themselves; the value is what must stand there.
+SETTINGS: dict[str, object] = {
+    "ckan.auth.user_create_organizations": False,
+    "ckan.auth.user_create_groups": False,
+    "ckan.auth.user_delete_organizations": False,
+    "ckan.auth.user_delete_groups": False,
+    "ckan.auth.create_unowned_dataset": False,
+    "ckan.auth.create_dataset_if_not_in_organization": False,
+    "ckan.auth.allow_dataset_collaborators": False,
+    "ckan.auth.public_activity_stream_detail": False,
+    "ckan.auth.reveal_private_datasets": False,
+    "ckan.auth.public_user_details": False,
+    "ckan.auth.roles_that_cascade_to_sub_groups": [],
+    "ckan.datastore.public_table_search": [],
+    "ckan.datastore.sqlsearch.enabled": False,
+    "ckan.files.authenticated_uploads.allow": False,
+    "ckan.files.owner.cascade_access": [],
+}
+
+
+def doctor() -> list[str]:
+    """What is wrong, each with the line that puts it right; empty when every door is closed."""
+    problems = [
+        f"{thing} is missing or altered: run `ckan db upgrade -p satudata_trenggalek`"
+        for thing in ddl.missing(core.Session.connection())
+    ]
+    for key, wanted in SETTINGS.items():
+        value = tk.config.get(key)
+        if (value or type(wanted)()) != wanted:
+            shown = str(wanted).lower() if isinstance(wanted, bool) else ""
+            problems.append(f"{key} is {value!r}: set `{key} = {shown}`")
+    if not isinstance(get_permission_labels(), reading.Labels):
+        problems.append(
+            "another plugin writes permission labels: put satudata_trenggalek first in ckan.plugins"
+        )
+    for unique in peran.UNIQUE:
+        if not peran.holders(unique):
+            problems.append(
+                f"no organization is {unique.value}: run `ckan satudata peran set ORG {unique.value}`"
+            )
+    sysadmins = core.Session.scalars(
+        sa.select(core.User).where(core.User.sysadmin, core.User.state == "active")
+    )
+    for user in sysadmins:
+        held = {name.value for group in peran.of_user(user.id).values() for name in group}
+        if held:
+            problems.append(
+                f"sysadmin {user.name} holds {', '.join(sorted(held))}: remove the membership"
+            )
+    for name in _unadopted():
+        problems.append(f"dataset {name} is older than the gate: run `ckan satudata adopt`")
+    try:
+        make_connection().ping()
+    except Exception as error:
+        problems.append(f"Solr does not answer ({error}): check `solr_url`")
+    if not p.plugin_loaded("datastore"):
+        problems.append("the plugin datastore is off: add it to ckan.plugins")
+    return problems
+
+
+def verify() -> tuple[int, list[str]]:
+    """Walk every hash chain.
+
+    Returns:
+        how many events were read, and the first broken event of each chain.
+    """
+    problems: list[str] = []
+    count, chain, broken = 0, "", False
+    seq, previous = 0, service.GENESIS
+    events = core.Session.scalars(
+        sa.select(model.Event)
+        .order_by(model.Event.package_id, model.Event.seq)
+        .execution_options(yield_per=1000, populate_existing=True)
+    )
+    for event in events:
+        count += 1
+        if event.package_id != chain:
+            chain, broken, seq, previous = event.package_id, False, 0, service.GENESIS
+        if broken:
+            continue
+        seq += 1
+        if event.seq != seq:
+            why = f"event {seq} is missing"
+        elif event.prev_hash != previous:
+            why = f"event {seq} does not follow event {seq - 1}"
+        elif event.hash != service.event_hash(event):
+            why = f"event {seq} was changed"
+        else:
+            previous = event.hash
+            continue
+        problems.append(f"{chain}: {why}")
+        broken = True
+    return count, problems
+
+
+def reconcile(fix: bool) -> list[str]:
+    """Compare what the database publishes with what Solr shows as public.
+
+    Args:
+        fix: index again, or remove, what disagrees.
+
+    Returns:
+        what disagreed.
+    """
+    package, row = core.package_table.c, model.Status
+    stands = {
+        r.id: (r.status, r.private, r.state)
+        for r in core.Session.execute(
+            sa.select(package.id, row.status, package.private, package.state)
+            .outerjoin(row, row.package_id == package.id)
+            .where(package.type.not_in(UNGATED_TYPES))
+        )
+    }
+    shown = {}
+    try:
+        solr = make_connection()
+        query = {
+            "q": "*:*",
+            "fq": f'+site_id:"{tk.config["ckan.site_id"]}" +entity_type:package',
+            "fl": "id capacity satudata_status permission_labels dataset_type",
+            "rows": 1000,
+            "sort": "index_id asc",
+        }
+        cursor = "*"
+        while True:
+            found = solr.search(**query, cursorMark=cursor)
+            for document in found.docs:
+                if document.get("dataset_type") not in UNGATED_TYPES:
+                    shown[document["id"]] = document
+            if found.nextCursorMark == cursor:
+                break
+            cursor = found.nextCursorMark
+    except Exception as error:
+        raise SearchError(f"Solr does not answer: {error}") from error
+    problems = []
+    for id_, (status, private, state) in stands.items():
+        document = shown.pop(id_, None)
+        wanted = "private" if private else "public"
+        if state == "deleted":
+            wrong = document is not None and document.get("capacity") == "public"
+        else:
+            wrong = (
+                document is None
+                or document.get("capacity") != wanted
+                or document.get("satudata_status") != status
+                or ("public" in document.get("permission_labels", ())) != (not private)
+            )
+        if wrong:
+            problems.append(f"dataset {id_}: index differs from status {status}")
+            if fix:
+                service.reindex(id_)
+    for id_ in shown:
+        problems.append(f"dataset {id_}: in the index, not in the database")
+        if fix:
+            search_clear(id_)
+    return problems
+
+
+def _unadopted() -> list[str]:
+    package = core.package_table.c
+    return list(
+        core.Session.scalars(
+            sa.select(package.name)
+            .outerjoin(model.Status, model.Status.package_id == package.id)
+            .where(model.Status.package_id.is_(None), package.type.not_in(UNGATED_TYPES))
+            .order_by(package.name)
+        )
+    )
+
+
+def adopt() -> list[str]:
+    """Give datasets older than the extension a status, and make them private drafts.
+
+    Returns:
+        their names.
+    """
+    done = []
+    for name in _unadopted():
+        with gate.explained():
+            package = core.Session.scalars(
+                sa.select(core.Package).where(core.Package.name == name).with_for_update()
+            ).one()
+            core.Session.execute(
+                sa.insert(model.Status).values(package_id=package.id, makers=_makers(package))
+            )
+            service.record(
+                package.id,
+                service.SISTEM,
+                "adopsi",
+                to_status="draf",
+                detail={"private": package.private},
+            )
+            gate.withdraw(package)
+            core.Session.commit()
+        service.reindex(package.id)
+        done.append(name)
+    return done
+
+
+def _makers(package: core.Package) -> list[str]:
+    return [package.creator_user_id] if package.creator_user_id else []
