@@ -303,7 +303,7 @@ def clean(field: Field, value: object) -> str | list[str]:
     Raises:
         tk.Invalid: with a sentence that names the field and the remedy.
     """
-    if value is None or value is tk.missing:
+    if value in (None, tk.missing, "", []):
         return ""
     return _KINDS[field.get("jenis", "teks")](field, value)
 
@@ -315,7 +315,7 @@ def _needed(field: Field, item: dict[str, Any]) -> bool:
     rule = field.get("ajukan", False)
     if isinstance(rule, bool):
         return rule
-    value = item.get(rule["if"]["field"])
+    value = str(item.get(rule["if"]["field"]) or "").strip()
     return bool(value) and value != rule["if"].get("not")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -54,3 +55,15 @@ def satudata_keep_stored(
     package = context.get("package")
     if package and data.get(key) in (tk.missing, None, ""):
         data[key] = package.extras.get(key[-1])
+
+
+def satudata_guess_format(
+    key: types.FlattenKey,
+    data: types.FlattenDataDict,
+    errors: types.FlattenErrorDict,
+    context: types.Context,
+) -> None:
+    """CKAN's guess of the format, which a malformed address would crash."""
+    if isinstance(data.get((*key[:-1], "url")), str):
+        with contextlib.suppress(ValueError):
+            tk.get_validator("if_empty_guess_format")(key, data, errors, context)
