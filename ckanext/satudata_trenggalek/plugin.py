@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
-from ckanext.satudata_trenggalek import doors, files, reading, schema
+from ckanext.satudata_trenggalek import doors, files, helpers, reading, schema
 from ckanext.satudata_trenggalek.logic import action, auth
 
 
@@ -18,7 +18,9 @@ from ckanext.satudata_trenggalek.logic import action, auth
 @tk.blanket.blueprints
 @tk.blanket.cli
 @tk.blanket.config_declarations
-@tk.blanket.helpers
+@tk.blanket.helpers(
+    dict(get_local_functions(helpers)) | {"satudata_vocab_choices": schema.satudata_vocab_choices}
+)
 @tk.blanket.validators
 class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPlugin):
     """Satu Data Trenggalek."""

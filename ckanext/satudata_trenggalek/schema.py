@@ -294,7 +294,7 @@ _KINDS: dict[str, Callable[[Field, object], str | list[str]]] = {
 
 
 def clean(field: Field, value: object) -> str | list[str]:
-    """A field's value as it is to be stored; empty ("" or []) when nothing was given.
+    """A field's value as it is to be stored; "" when nothing was given.
 
     Args:
         field: the field with its preset expanded; its `jenis` names the rule.
@@ -305,7 +305,7 @@ def clean(field: Field, value: object) -> str | list[str]:
     """
     if value in (None, tk.missing, "", []):
         return ""
-    return _KINDS[field.get("jenis", "teks")](field, value)
+    return _KINDS[field.get("jenis", "teks")](field, value) or ""
 
 
 # --- Submission ----------------------------------------------------------------------------------

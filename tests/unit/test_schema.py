@@ -250,7 +250,7 @@ def test_national_code_is_optional():
         ("klasifikasi_penyajian", ["33220007", "32010026", ""], ["32010026", "33220007"]),
         ("klasifikasi_penyajian", '["33220007"]', ["33220007"]),
         ("klasifikasi_penyajian", [], ""),
-        ("klasifikasi_penyajian", [""], []),
+        ("klasifikasi_penyajian", [""], ""),
         ("konsep", None, ""),
         ("konsep", tk.missing, ""),
         ("konsep", " \u200b ", ""),
