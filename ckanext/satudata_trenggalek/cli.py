@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import click
 
+from ckanext.satudata_trenggalek import demo as demo_data
 from ckanext.satudata_trenggalek import files, maintenance, tables
 from ckanext.satudata_trenggalek.workflow import service
 
@@ -111,3 +113,21 @@ def adopt() -> None:
     for name in maintenance.adopt():
         click.echo(name)
     core.Session.remove()
+
+
+@satudata.command()
+@click.option(
+    "--akun",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="Passwords and tokens are kept in this file (JSON, mode 600).",
+)
+@click.pass_context
+def demo(context: click.Context, akun: Path) -> None:
+    """Fill an empty portal with accounts, organizations and datasets to try it with."""
+    try:
+        # Actions that render links want a request; nobody is logged in within it.
+        with context.meta["flask_app"].test_request_context():
+            demo_data.run(akun, click.echo)
+    except demo_data.DemoRefused as error:
+        raise click.ClickException(str(error)) from None
