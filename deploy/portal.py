@@ -32,7 +32,7 @@ ROOT = Path(os.environ.get("SATUDATA_ROOT", Path(__file__).resolve().parent.pare
 CODE = Path(os.environ.get("SATUDATA_CODE", ROOT))
 BIN = Path(sys.executable).parent
 SERVICE_USER = "satudata"
-SERVICES = ("postgresql", "redis", "solr", "worker", "ckan")
+SERVICES = ("postgresql", "redis", "solr", "ckan", "worker", "schedule")
 
 
 class Problem(Exception):
@@ -235,15 +235,14 @@ class Portal:
                     f"SATUDATA_PORT={wanted} is no usable port: set a number from 1024 to 65535."
                 )
             ports["ckan"] = int(wanted)
-        if ports != self.ports:
-            if self.ports.get("ckan") != ports["ckan"]:
-                self.stop("worker", "ckan")
-            self.save("ports.json", ports)
-        if not self.test and not self.alive("ckan") and not port_is_free(ports["ckan"]):
+        running = self.alive("ckan") and self.ports.get("ckan") == ports["ckan"]
+        if not self.test and not running and not port_is_free(ports["ckan"]):
             raise Problem(
                 f"port {ports['ckan']} is taken by another program: stop that one, or choose"
                 f" another port with SATUDATA_PORT={ports['ckan'] + 1} ./portal up."
             )
+        if ports != self.ports:
+            self.save("ports.json", ports)
 
     # --- running ---
 
@@ -327,23 +326,30 @@ class Portal:
                         wait_for_exit(pid, 10)
             (self.run / f"{name}.pid").unlink(missing_ok=True)
 
+    def clean(self) -> None:
+        """Ends what a killed service left running, which may still hold its port."""
+        self.stop(*(name for name in SERVICES if not self.alive(name)))
+
     def start(self, *services: Service) -> None:
         """Starts those that don't run yet, together, and waits until they answer."""
         started: list[tuple[Service, subprocess.Popen[bytes]]] = []
-        for service in services:
-            if self.alive(service.name):
-                continue
+        missing = [service for service in services if not self.alive(service.name)]
+        if missing:
+            say(f"Starting {', '.join(service.name for service in missing)}")
+        for service in missing:
             self.stop(service.name)
             started.append((service, self.spawn(service)))
         for service, process in started:
             end = time.monotonic() + service.seconds
-            while not service.ready():
+            while True:
                 if process.poll() is not None:
                     (self.run / f"{service.name}.pid").unlink(missing_ok=True)
                     raise Problem(
                         f"{service.name} ended while starting: {self.last_words(service.name)}"
                         f" See ./portal logs {service.name}, then run again."
                     )
+                if service.ready():
+                    break
                 if time.monotonic() > end:
                     raise Problem(
                         f"{service.name} does not answer after {service.seconds} s:"
@@ -495,6 +501,32 @@ class Portal:
             ready=lambda: True,
         )
 
+    def schedule(self) -> Service:
+        return Service(
+            "schedule",
+            [sys.executable, str(CODE / "deploy/portal.py"), "run-schedule"],
+            ready=lambda: True,
+            env={"SATUDATA_HOME": str(self.home), "SATUDATA_CODE": str(CODE), "TZ": "WIB-7"},
+        )
+
+    def run_schedule(self) -> NoReturn:
+        """Runs the commands of deploy/crontab at their times, one after the other."""
+        from croniter import croniter
+
+        entries = [
+            (" ".join(fields[:5]), fields[7:])
+            for fields in map(str.split, (CODE / "deploy/crontab").read_text().splitlines())
+            if len(fields) > 8 and fields[6] == "ckan"
+        ]
+        while True:
+            now = time.time()
+            times = [croniter(when, now).get_next(float) for when, _ in entries]
+            time.sleep(min(times) - now)
+            for due, (_, command) in zip(times, entries, strict=True):
+                if due == min(times):
+                    words = [str(self.ini) if word == "$CKAN_INI" else word for word in command]
+                    subprocess.run([BIN / "ckan", *words])
+
     def web(self) -> Service:
         port = self.ports["ckan"]
         # Threads, not plain workers: a slow upload of 500 MB then neither blocks a worker nor is
@@ -559,12 +591,12 @@ class Portal:
     def up(self, empty: bool) -> None:
         self.prepare()
         with self.locked():
+            self.clean()
             self.choose_ports()
             fingerprint = self.fingerprint()
             if self.load("state.json").get("fingerprint") != fingerprint:
-                self.stop("ckan", "worker")
+                self.stop("ckan", "worker", "schedule")
             if not all(self.alive(name) for name in SERVICES):
-                say("Starting PostgreSQL, Redis and Solr")
                 self.start(self.postgresql(), self.redis(), self.solr())
             if self.load("state.json").get("fingerprint") != fingerprint:
                 say("Setting up CKAN")
@@ -573,9 +605,7 @@ class Portal:
                 self.ckan("db", "init")
                 self.set_permissions()
                 self.save("state.json", {"fingerprint": fingerprint})
-            if not (self.alive("worker") and self.alive("ckan")):
-                say("Starting CKAN and the job worker")
-                self.start(self.web(), self.worker())
+            self.start(self.web(), self.worker(), self.schedule())
             if not empty and not self.akun.exists():
                 self.demo()
         self.report()
@@ -611,7 +641,7 @@ class Portal:
 
     def down(self) -> None:
         # CKAN and the worker first: they write to the others until they are gone.
-        self.stop("ckan", "worker", "solr")
+        self.stop("ckan", "worker", "schedule", "solr")
         self.stop("redis", "postgresql")
 
     def reset(self) -> None:
@@ -790,6 +820,8 @@ def main(argv: list[str]) -> int:
             return TestPortal(portal).pytest(args)
         case "test-server", []:
             TestPortal(portal).serve()
+        case "run-schedule", []:
+            portal.run_schedule()
         case "lint", []:
             return lint()
         case _:

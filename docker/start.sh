@@ -1,0 +1,30 @@
+#!/bin/sh
+# Starts one of the three processes of the image: web, worker or schedule. Addresses come from the
+# CKAN_* variables that CKAN reads itself; what it does not read is written into ckan.ini here.
+set -eu
+ckan config-tool "$CKAN_INI" \
+    "SECRET_KEY=$SECRET_KEY" \
+    "WTF_CSRF_SECRET_KEY=$SECRET_KEY" \
+    "api_token.jwt.encode.secret=string:$SECRET_KEY" \
+    "api_token.jwt.decode.secret=string:$SECRET_KEY" \
+    "SESSION_COOKIE_SECURE=$COOKIE_SECURE" \
+    "REMEMBER_COOKIE_SECURE=$COOKIE_SECURE"
+case $1 in
+    web)
+        ckan db init
+        ckan datastore set-permissions | python permissions.py
+        # Threads: a slow upload neither blocks a process nor is ended by the timeout.
+        exec gunicorn --bind 0.0.0.0:5000 --workers 2 --threads 4 --timeout 120 \
+            --worker-tmp-dir /dev/shm --chdir deploy wsgi:application
+        ;;
+    worker) exec ckan jobs worker ;;
+    schedule)
+        # The commands of deploy/crontab; the image has no cron.
+        while :; do
+            ckan satudata publish-due || true
+            case $(date -u +%H%M) in ??0[0-4]) ckan satudata reconcile --fix || true ;; esac
+            case $(date -u +%H%M) in 003[0-4]) ckan satudata remind || true ;; esac
+            sleep 300
+        done
+        ;;
+esac
