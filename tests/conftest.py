@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from tests.world import World
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -84,3 +86,18 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+_WORLD = pytest.StashKey[World]()
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest) -> World:
+    """The people of a regency on a CKAN; made once, and again where a test emptied the database."""
+    from ckan import model
+
+    made = request.config.stash.get(_WORLD, None)
+    if made is None or model.User.get("walidata") is None:
+        request.getfixturevalue("clean_db")
+        made = request.config.stash[_WORLD] = World()
+    return made

@@ -10,6 +10,7 @@ from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
+from flask import has_request_context
 
 from ckanext.satudata_trenggalek import gate, model, peran, tables
 from ckanext.satudata_trenggalek.workflow import engine, service
@@ -22,7 +23,7 @@ PREFIX = "satudata_"
 def user_of(context: Any) -> core.User | None:
     """The user on whose behalf an action runs; None for jobs (`ignore_auth` outside a request)."""
     if context.get("ignore_auth"):
-        user = tk.current_user if tk.has_request_context() else None
+        user = tk.current_user if has_request_context() else None
     else:
         user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     return user if user and user.is_authenticated else None

@@ -1,0 +1,228 @@
+"""The table and the engine: who may do what, when, and in which order refusals come."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from ckanext.satudata_trenggalek.workflow import engine
+from ckanext.satudata_trenggalek.workflow.engine import Actor, Facts, Refused, Request
+from ckanext.satudata_trenggalek.workflow.table import (
+    PRINSIP,
+    PUBLIC,
+    STATUSES,
+    TRANSITIONS,
+    Peran,
+)
+
+#: The contract's table, typed by hand: name -> (from, to, peran, note required).
+CONTRACT: dict[str, tuple[set[str], str, set[str], bool]] = {
+    "ajukan": ({"draf", "dikembalikan"}, "diajukan", {"produsen_data"}, False),
+    "batalkan": ({"diajukan"}, "draf", {"produsen_data"}, False),
+    "kembalikan": (
+        {"diajukan", "ditolak_pembina", "terverifikasi"},
+        "dikembalikan",
+        {"walidata"},
+        True,
+    ),
+    "setujui": ({"diajukan"}, "terverifikasi", {"walidata"}, False),
+    "teruskan_ke_pembina": ({"diajukan"}, "diperiksa_pembina", {"walidata"}, False),
+    "setujui_pembina": ({"diperiksa_pembina"}, "terverifikasi", {"pembina_data"}, False),
+    "tolak_pembina": ({"diperiksa_pembina"}, "ditolak_pembina", {"pembina_data"}, True),
+    "batalkan_pembina": ({"diperiksa_pembina"}, "diajukan", {"walidata"}, True),
+    "terbitkan": ({"terverifikasi"}, "terbit", {"walidata"}, False),
+    "tarik": ({"terbit"}, "ditarik", {"walidata"}, True),
+    "buka_kembali": ({"ditarik"}, "draf", {"walidata", "produsen_data"}, False),
+}
+GOOD = {name: {"sesuai": True, "note": ""} for name in PRINSIP}
+REQUEST = Request(note="Perbaiki satuan.", content_hash="h", checklist=GOOD)
+
+
+def facts(status: str, name: str = "", **more: object) -> Facts:
+    """A dataset for which nothing but peran and status can stand in the way of `name`."""
+    defaults: dict[str, object] = {
+        "content_hash": "h",
+        "approved_hash": "h",
+        "data_prioritas": name == "teruskan_ke_pembina",
+        "makers": frozenset({"pembuat"}),
+    }
+    return Facts(status=status, **(defaults | more))  # type: ignore[arg-type]
+
+
+def actor(*peran: Peran, id_: str = "pemeriksa") -> Actor:
+    return Actor(id_, id_, frozenset(peran))
+
+
+def test_table_is_the_contract() -> None:
+    assert {
+        t.name: (set(t.sources), t.target, {p.value for p in t.peran}, t.note_required)
+        for t in TRANSITIONS.values()
+    } == CONTRACT
+    assert set(STATUSES) == {
+        "draf", "diajukan", "dikembalikan", "diperiksa_pembina", "ditolak_pembina",
+        "terverifikasi", "terbit", "ditarik", "digabung",
+    }  # fmt: skip
+    assert PUBLIC == ("terbit",)
+    for transition in TRANSITIONS.values():
+        assert set(transition.guards) <= set(engine.GUARDS)
+        assert {*transition.sources, transition.target} <= set(STATUSES)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "peran"), itertools.product(CONTRACT, STATUSES, Peran)
+)
+def test_who_may_what_when(name: str, status: str, peran: Peran) -> None:
+    sources, target, holders, _note = CONTRACT[name]
+    known, who = facts(status, name), actor(peran)
+    offered = name in {t.name for t in engine.available(known, who)}
+    assert offered == (status in sources and peran.value in holders)
+    if offered:
+        transition, as_peran = engine.check(known, who, name, REQUEST)
+        assert (transition.target, as_peran) == (target, peran)
+        return
+    with pytest.raises(Refused) as error:
+        engine.check(known, who, name, REQUEST)
+    # Rights come before circumstances: 403 never tells in which status a dataset is.
+    assert error.value.forbidden == (peran.value not in holders)
+
+
+@pytest.mark.parametrize("name", [t.name for t in TRANSITIONS.values() if t.note_required])
+def test_note(name: str) -> None:
+    transition = TRANSITIONS[name]
+    with pytest.raises(Refused) as error:
+        engine.check(
+            facts(transition.sources[0], name),
+            actor(*Peran),
+            name,
+            Request(content_hash="h", checklist=GOOD),
+        )
+    assert error.value.field == "note"
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("setujui", "diajukan"),
+        ("teruskan_ke_pembina", "diajukan"),
+        ("setujui_pembina", "diperiksa_pembina"),
+    ],
+)
+def test_makers_never_check(name: str, status: str) -> None:
+    known, maker = facts(status, name), actor(*Peran, id_="pembuat")
+    assert name not in {t.name for t in engine.available(known, maker)}
+    with pytest.raises(Refused) as error:
+        engine.check(known, maker, name, REQUEST)
+    assert error.value.forbidden
+
+
+def test_makers_may_publish_what_others_verified() -> None:
+    engine.check(facts("terverifikasi"), actor(*Peran, id_="pembuat"), "terbitkan", REQUEST)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("setujui", "diajukan"),
+        ("teruskan_ke_pembina", "diajukan"),
+        ("setujui_pembina", "diperiksa_pembina"),
+        ("terbitkan", "terverifikasi"),
+    ],
+)
+@pytest.mark.parametrize("sent", ["", "older"])
+def test_what_was_read_is_what_is_decided(name: str, status: str, sent: str) -> None:
+    with pytest.raises(Refused) as error:
+        engine.check(
+            facts(status, name), actor(*Peran), name, Request(content_hash=sent, checklist=GOOD)
+        )
+    assert error.value.field == "content_hash" and not error.value.forbidden
+
+
+@pytest.mark.parametrize(
+    ("more", "name", "field"),
+    [
+        ({"status": "draf", "state": "draft"}, "ajukan", "state"),
+        ({"status": "draf", "blockers": ({"field": "satuan", "message": "isi"},)}, "ajukan", "blockers"),
+        ({"status": "diajukan", "reviewer": "walidata"}, "batalkan", "transition"),
+        ({"status": "diajukan", "data_prioritas": True}, "setujui", "transition"),
+        ({"status": "diajukan"}, "teruskan_ke_pembina", "transition"),
+        ({"status": "diajukan", "stale_tables": ("a.csv",)}, "setujui", "resources"),
+        ({"status": "terverifikasi", "stale_tables": ("a.csv",)}, "terbitkan", "resources"),
+        ({"status": "terverifikasi", "klasifikasi": "terbatas"}, "terbitkan", "klasifikasi"),
+        ({"status": "terverifikasi", "klasifikasi": ""}, "terbitkan", "klasifikasi"),
+        ({"status": "terverifikasi", "approved_hash": "other"}, "terbitkan", "content_hash"),
+        ({"status": "terverifikasi", "approved_hash": None}, "terbitkan", "content_hash"),
+    ],
+)  # fmt: skip
+def test_guards(more: dict[str, object], name: str, field: str) -> None:
+    known = facts(**({"data_prioritas": False} | more))  # type: ignore[arg-type]
+    assert name not in {t.name for t in engine.available(known, actor(*Peran))}
+    with pytest.raises(Refused) as error:
+        engine.check(known, actor(*Peran), name, REQUEST)
+    assert error.value.field == field and not error.value.forbidden
+
+
+def test_schedule_only_publishes() -> None:
+    system = Actor("sistem", "sistem", system=True)
+    engine.check(facts("terverifikasi"), system, "terbitkan", Request())
+    with pytest.raises(Refused):
+        engine.check(
+            facts("terverifikasi", approved_hash="other"), system, "terbitkan", Request()
+        )
+    for name in set(CONTRACT) - {"terbitkan"}:
+        with pytest.raises(Refused) as error:
+            engine.check(facts(TRANSITIONS[name].sources[0], name), system, name, REQUEST)
+        assert error.value.forbidden
+
+
+@pytest.mark.parametrize(
+    "checklist",
+    [
+        [],
+        "sesuai",
+        {"lainnya": {"sesuai": True}},
+        {**GOOD, "metadata": True},
+        {**GOOD, "metadata": {"note": "tanpa penilaian"}},
+        {**GOOD, "metadata": {"sesuai": "ya"}},
+        {**GOOD, "metadata": {"sesuai": 1}},
+        {**GOOD, "metadata": {"sesuai": True, "note": 5}},
+        {**GOOD, "metadata": {"sesuai": True, "lain": ""}},
+        {**GOOD, "metadata": {"sesuai": None, "note": "  "}},
+        {**GOOD, "metadata": {"sesuai": True, "note": "x" * (engine.MAX_NOTE + 1)}},
+    ],
+)
+def test_malformed_checklist(checklist: object) -> None:
+    with pytest.raises(Refused) as error:
+        engine.parse_checklist(checklist)
+    assert error.value.field == "checklist"
+    error.value.message.format(**error.value.values)
+
+
+def test_checklist_must_be_whole_and_conform() -> None:
+    known, who = facts("diajukan"), actor(Peran.WALIDATA)
+    for checklist in (
+        {},
+        {k: v for k, v in GOOD.items() if k != "metadata"},
+        {**GOOD, "metadata": {"sesuai": False, "note": "kurang"}},
+    ):
+        with pytest.raises(Refused) as error:
+            engine.check(
+                known, who, "setujui", Request(content_hash="h", checklist=checklist)
+            )
+        assert error.value.field == "checklist"
+    not_applicable = {**GOOD, "kode_referensi": {"sesuai": None, "note": "tanpa kolom kode"}}
+    engine.check(known, who, "setujui", Request(content_hash="h", checklist=not_applicable))
+
+
+def test_unknown_transition() -> None:
+    with pytest.raises(Refused) as error:
+        engine.check(facts("draf"), actor(*Peran), "banana", REQUEST)
+    assert error.value.field == "transition" and not error.value.forbidden
+
+
+def test_label_and_clock_of_what_is_not_open() -> None:
+    closed = facts("terverifikasi", klasifikasi="tertutup")
+    assert engine.label(closed) == "Terverifikasi, tidak dipublikasikan"
+    assert not engine.clock_runs(closed)
+    assert engine.clock_runs(facts("terverifikasi"))
+    assert not engine.clock_runs(facts("dikembalikan"))
