@@ -1,8 +1,8 @@
 """Uploads, stored once under their SHA-256, and the row that says which bytes a resource has.
 
 CKAN overwrites ``resources/<id>`` in place. Here the bytes lie at ``ab/cd/<sha256>`` of the storage
-that ``ckan.files.default_storages.resource`` names, nothing is ever overwritten, and `Pointer` points
-from the resource to them: written in the transaction of the dataset, under its trigger.
+that ``ckan.files.default_storages.resource`` names, nothing is ever overwritten, and `Pointer`
+leads from the resource to them: written in the transaction of the dataset, under its trigger.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import logging
 import mimetypes
 import os
+import tempfile
 import time
 import uuid
 import zipfile
@@ -30,7 +31,7 @@ from ckan.lib.uploader import FKResourceUpload
 from ckan.types import Response
 from file_keeper.default.adapters.fs import FsStorage
 
-from .model import Pointer, Publication
+from .model import Pointer
 
 log = logging.getLogger(__name__)
 
@@ -310,8 +311,6 @@ def local_copy(sha256: str) -> Iterator[str]:
             raise fk.exc.MissingFileError(store, where)
         yield store.full_path(where)
         return
-    import tempfile
-
     with tempfile.NamedTemporaryFile() as copy:
         for block in store.stream(files.FileData(where)):
             copy.write(block)
