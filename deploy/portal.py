@@ -535,7 +535,7 @@ class Portal:
             "ckan",
             [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--workers", "2",
              "--threads", "4", "--timeout", "120", "--graceful-timeout", "10",
-             "--worker-tmp-dir", str(self.tmp), "--chdir", str(CODE / "deploy"), "wsgi:application"],
+             "--worker-tmp-dir", str(self.tmp), "--no-control-socket", "--chdir", str(CODE / "deploy"), "wsgi:application"],
             ready=lambda: accepts(port) and answers(f"{self.url}/api/3/action/status_show"),
             env={"PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
@@ -714,7 +714,9 @@ class TestPortal(Portal):
         self.write(
             self.server_ini,
             f"[app:main]\nuse = config:{self.ini}\nckan.redis.url = {redis}\n"
-            "testing = false\nWTF_CSRF_ENABLED = true\n",
+            "testing = false\nWTF_CSRF_ENABLED = true\n"
+            # webassets keeps files that only their maker may read, here root or the service user.
+            f"ckan.webassets.path = {self.data / 'storage/webassets-server'}\n",
         )
 
     def boot(self) -> None:
@@ -751,6 +753,9 @@ class TestPortal(Portal):
                 *args,
             ]  # fmt: skip
             env = self.environment(
+                # pytest is the caller's own process; Chromium crashes with some other TMPDIRs.
+                HOME=os.environ.get("HOME", "/"),
+                TMPDIR=os.environ.get("TMPDIR", "/tmp"),
                 HYPOTHESIS_STORAGE_DIRECTORY=f"{self.tmp}/hypothesis",
                 SATUDATA_HOME=str(self.home.parent),
                 SATUDATA_ROOT=str(ROOT),
