@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn, cast
+from urllib.parse import urlsplit
 
 import ckan.plugins.toolkit as tk
 import yaml
@@ -271,8 +272,14 @@ def _email(field: Field, value: object) -> str:
 def _tautan(field: Field, value: object) -> str:
     """Name of an uploaded file, or an address of the web: no ``javascript:`` and its like."""
     address = _teks(field, value)
-    scheme = re.match("[A-Za-z][A-Za-z0-9+.-]*:|//", address)
-    if scheme and not re.match("https?://[^/\\s]", address, re.IGNORECASE):
+    try:
+        parts = urlsplit(address)
+        unusable = (parts.scheme or parts.netloc) and not (
+            parts.scheme in ("http", "https") and parts.hostname
+        )
+    except ValueError:
+        unusable = True
+    if unusable:
         message = tk._(
             '{label} "{value}" tidak dapat dipakai.'
             " Unggah berkasnya, atau tulis alamat yang diawali https://."

@@ -308,7 +308,7 @@ def test_addresses_kept(url: str):
 
 @pytest.mark.parametrize(
     "url", ["javascript:alert(1)", "JaVaScript:x", "data:text/html,x", "file:///etc/passwd",
-            "//evil.example", "https://", "https:evil"],
+            "//evil.example", "https://", "https:evil", "https://[x", "http:///a"],
 )  # fmt: skip
 def test_addresses_refused(url: str):
     with pytest.raises(tk.Invalid, match=r"Unggah berkasnya|karakter"):
