@@ -8,6 +8,7 @@ from typing import Any
 
 from ckanext.satudata_trenggalek.workflow.table import (
     LABEL_TERTUTUP,
+    N_,
     PRINSIP,
     STATUSES,
     TRANSITIONS,
@@ -17,11 +18,6 @@ from ckanext.satudata_trenggalek.workflow.table import (
 
 #: Longest note or public note, in characters.
 MAX_NOTE = 10_000
-
-
-def N_(message: str) -> str:
-    """Mark a message for translation; it is translated where it is shown."""
-    return message
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+def N_(message: str) -> str:
+    """Mark a message for translation; it is translated where it is shown."""
+    return message
+
+
 class Peran(str, Enum):
     """The four roles of the SOP; an organization holds them (Perpres 39/2019 Ps 20-23)."""
 
@@ -111,7 +116,7 @@ STATUSES: Mapping[str, Status] = {
 }
 
 #: What is verified but not open ends here, without clock (Perpres 39/2019 Ps 37).
-LABEL_TERTUTUP = "Terverifikasi, tidak dipublikasikan"
+LABEL_TERTUTUP = N_("Terverifikasi, tidak dipublikasikan")
 
 EDITABLE = tuple(s.name for s in STATUSES.values() if s.edits)
 PUBLIC = tuple(s.name for s in STATUSES.values() if s.public)
