@@ -12,7 +12,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 from flask import has_request_context
 
-from ckanext.satudata_trenggalek import gate, model, peran, tables
+from ckanext.satudata_trenggalek import files, gate, model, peran, tables
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES, Peran
 
@@ -72,6 +72,10 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
     drop_ours(data_dict)
     if data_dict.get("type") not in UNGATED_TYPES:
         data_dict["private"] = True
+    for resource in data_dict.get("resources") or []:
+        # Core asks the uploader in package_update only.
+        if isinstance(resource, dict):
+            files.portal_fields(resource)
     result = _guarded(next_action, context, data_dict)
     _sync(result)
     return result

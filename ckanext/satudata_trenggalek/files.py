@@ -516,10 +516,11 @@ def collect(grace_hours: float = 24) -> int:
 # Requests and downloads
 
 
-def limit_requests(app: Any) -> None:
-    """Refuse bodies over the upload limit before they are read; for ``IMiddleware``.
+def middleware(app: Any) -> None:
+    """Hooks on requests, for ``IMiddleware``: `after_request`, and limits on what is sent.
 
-    Also lifts Flask's limits on forms (1,000 parts, 500 kB of text) for metadata of wide tables.
+    A body over the upload limit is refused before it is read. Flask's limits on forms (1,000 parts,
+    500 kB of text) are lifted, for metadata of wide tables.
     """
     limit = cast(files.Settings, storage().settings).max_size
     if limit >= 0:

@@ -40,8 +40,8 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         tk.add_resource("assets", "satudata_trenggalek")
 
     def make_middleware(self, app: Any, config: Any) -> Any:
-        """Headers of downloads."""
-        app.after_request(files.after_request)
+        """Limits of uploads, headers of downloads."""
+        files.middleware(app)
         return app
 
     def get_resource_uploader(self, data_dict: dict[str, Any]) -> Any:

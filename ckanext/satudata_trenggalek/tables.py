@@ -190,14 +190,15 @@ def _records(path: str, mark: str, skip: int) -> Iterator[tuple[int, list[str]]]
     with open(path, encoding="utf-8-sig", newline="") as text:
         for _ in range(skip):
             text.readline()
-        reader = csv.reader(text, delimiter=mark, strict=True)
+        reader, line = csv.reader(text, delimiter=mark, strict=True), 0
         try:
             for row in reader:
+                line = reader.line_num
                 if row:
                     yield reader.line_num + skip, row
         except csv.Error as error:
             raise Rejected(
-                f"Baris {reader.line_num + skip} tidak dapat dibaca sebagai CSV: tanda kutip "
+                f"Baris {line + skip + 1} tidak dapat dibaca sebagai CSV: tanda kutip "
                 "dibuka tanpa ditutup, atau ada teks setelah kutip penutup. Perbaiki tanda "
                 "kutipnya (kutip di dalam isian ditulis ganda), lalu unggah kembali."
             ) from error
