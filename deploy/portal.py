@@ -192,6 +192,7 @@ class Portal:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the home against a second ./portal that would change it too."""
+        self.home.mkdir(exist_ok=True)
         with (self.home / "lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -743,7 +744,6 @@ class TestPortal(Portal):
 
     def pytest(self, args: list[str]) -> int:
         """Runs pytest on fresh services; everything is stopped again however it ends."""
-        self.home.mkdir(exist_ok=True)
         with self.locked(), stopping(self):
             self.prepare()
             self.down()
@@ -839,6 +839,9 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except Problem as problem:
         say(f"portal: {problem}")
+        sys.exit(1)
+    except OSError as error:
+        say(f"portal: {error}: make room or mend the permissions, then run again.")
         sys.exit(1)
     except KeyboardInterrupt:
         say("\nInterrupted: run the same command again to go on.")
