@@ -539,8 +539,8 @@ def middleware(app: Any) -> None:
             return {"success": False, "error": error}, 413
         return tk.abort(413, message)
 
-    # Before CKAN's own functions and the CSRF check, which read the form.
-    app.before_request_funcs.setdefault(None, []).insert(0, refuse)
+    # After CKAN's own function, which knows the language, before the CSRF check reads the form.
+    app.before_request_funcs[None].insert(1, refuse)
     app.after_request(after_request)
 
 

@@ -1,0 +1,295 @@
+"""The loader on a real DataStore: whole tables, exactly as datastore_create makes them."""
+
+from __future__ import annotations
+
+import io
+import threading
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+import pytest
+import redis.exceptions
+import sqlalchemy as sa
+from ckan import model
+from ckan.lib import jobs
+from ckan.tests import factories
+from ckanext.datastore.backend import postgres
+from werkzeug.datastructures import FileStorage
+
+from ckanext.satudata_trenggalek import files, tables
+
+pytestmark = pytest.mark.usefixtures("clean_db", "clean_queues")
+
+CSV = b"kode,kecamatan,jumlah\n001,Panggul,12\n002,Munjungan,\n"
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def call() -> Call:
+    user = factories.User()
+    organization = factories.Organization(users=[{"name": user["name"], "capacity": "editor"}])
+
+    def call(action: str, **data: Any) -> Any:
+        model.Session.remove()
+        if action == "package_create":
+            data = {"title": "Data", "owner_org": organization["id"], **data}
+            data.setdefault("name", f"data-{uuid.uuid4().hex[:8]}")
+        return tk.get_action(action)({"user": user["name"]}, data)
+
+    return call
+
+
+@pytest.fixture
+def upload(call: Call) -> Callable[..., str]:
+    """Upload a file into a new dataset, or anew into a resource; the resource's id."""
+
+    def upload(data: bytes = CSV, name: str = "data.csv", id: str | None = None) -> str:
+        file = FileStorage(io.BytesIO(data), filename=name)
+        if id:
+            return call("resource_update", id=id, name="data", upload=file)["id"]
+        package = call("package_create")["id"]
+        return call("resource_create", package_id=package, name="data", upload=file)["id"]
+
+    return upload
+
+
+def work() -> None:
+    """What the worker would do now."""
+    queue = jobs.get_queue()
+    for job in list(queue.jobs):
+        job.delete()
+        if job.func is tables.load:
+            tables.load(*job.args)
+
+
+def datastore(query: str) -> list[Any]:
+    with postgres.get_write_engine().begin() as connection:
+        return list(connection.execute(sa.text(query)))
+
+
+def structure(table: str) -> list[Any]:
+    """Columns, indexes, triggers, owner and privileges of a table, without its name."""
+    rows = datastore(f"""
+        SELECT 'c', attname, format_type(atttypid, atttypmod), attnotnull::text FROM pg_attribute
+          WHERE attrelid = '"{table}"'::regclass AND attnum > 0 AND NOT attisdropped
+        UNION ALL SELECT 'i', indexname, indexdef, '' FROM pg_indexes WHERE tablename = '{table}'
+        UNION ALL SELECT 't', tgname, pg_get_triggerdef(oid), tgenabled::text FROM pg_trigger
+          WHERE tgrelid = '"{table}"'::regclass
+        UNION ALL SELECT 'o', relowner::regrole::text, relacl::text, '' FROM pg_class
+          WHERE oid = '"{table}"'::regclass
+        UNION ALL SELECT 's', pg_get_serial_sequence('"{table}"', '_id'), '', ''
+        ORDER BY 1, 2""")
+    index = postgres._generate_index_name(table, '"_full_text"')
+    return [
+        tuple(str(cell).replace(table, "TABLE").replace(index, "INDEX") for cell in row)
+        for row in rows
+    ]
+
+
+def test_upload_is_loaded_by_the_job(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    package = call("resource_show", id=resource)["package_id"]
+    row = tables.state(resource)
+    assert row and row.state == "antre" and tables.pending(package) == [resource]
+    before = call("package_show", id=package)["metadata_modified"]
+    work()
+    row, file = tables.state(resource), files.pointer(resource)
+    assert row and file
+    assert (row.state, row.sha256, row.rows, row.columns) == ("termuat", file.sha256, 2, 3)
+    assert tables.loaded_sha(resource) == file.sha256 and tables.pending(package) == []
+    shown = call("package_show", id=package)
+    assert shown["resources"][0]["datastore_active"] is True
+    assert shown["metadata_modified"] == before
+    assert call("package_search", fq=f"id:{package}", include_private=True)["results"][0][
+        "resources"
+    ][0]["datastore_active"]
+    views = call("resource_view_list", id=resource)
+    assert [view["view_type"] for view in views] == ["datatables_view"]
+
+
+def test_codes_stay_what_they_are_and_are_found(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    work()
+    found = call("datastore_search", resource_id=resource)
+    assert found["records"] == [
+        {"_id": 1, "kode": "001", "kecamatan": "Panggul", "jumlah": "12"},
+        {"_id": 2, "kode": "002", "kecamatan": "Munjungan", "jumlah": None},
+    ]
+    assert found["total"] == 2
+    assert call("datastore_search", resource_id=resource, q="munjungan")["total"] == 1
+    assert call("datastore_search", resource_id=resource, filters={"kode": "001"})["total"] == 1
+
+
+def test_table_is_as_datastore_create_makes_it(call: Call, upload: Callable[..., str]) -> None:
+    resource, twin = upload(), upload()
+    for _ in range(2):  # also when it replaced another
+        tables.enqueue(resource, again=True)
+        work()
+    postgres.DatastorePostgresqlBackend.get_active_backend().delete({}, {"resource_id": twin})
+    names = ("kode", "kecamatan", "jumlah")
+    postgres.DatastorePostgresqlBackend.get_active_backend().create(
+        {}, {"resource_id": twin, "fields": [{"id": n, "type": "text"} for n in names]}, {}
+    )
+    assert structure(resource) == structure(twin)
+    with postgres.get_read_engine().connect() as reader:
+        assert reader.execute(sa.text(f'SELECT count(*) FROM "{resource}"')).scalar() == 2
+
+
+def test_headers_that_had_to_change_are_told(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload("Persentase (%),,Persentase (%),jam :mulai\n1,2,3,4\n".encode())
+    work()
+    row = tables.state(resource)
+    assert row and row.state == "termuat" and "“Persentase (%)” → “Persentase (%)_2”" in row.message
+    found = call("datastore_search", resource_id=resource, q="3", sort="jam mulai desc")
+    assert found["records"][0]["Persentase (%)_2"] == "3"
+    (field,) = (f for f in found["fields"] if f["id"] == "Persentase (%)_2")
+    assert field["info"]["label"] == "Persentase (%)"
+
+
+def test_load_is_idempotent_and_sync_cheap(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    package = call("resource_show", id=resource)["package_id"]
+    assert tables.sync(package) == []
+    work()
+    oid = datastore(f"SELECT '\"{resource}\"'::regclass::oid")
+    tables.load(resource)
+    assert tables.sync(package) == [] and jobs.get_queue().count == 0
+    assert datastore(f"SELECT '\"{resource}\"'::regclass::oid") == oid
+    call("resource_patch", id=resource, description="lain")
+    assert call("resource_show", id=resource)["datastore_active"] and jobs.get_queue().count == 0
+
+
+def test_new_file_replaces_the_table(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    work()
+    upload(b"lain;isi\na;b\n", id=resource)
+    assert tables.loaded_sha(resource) is None
+    work()
+    found = call("datastore_search", resource_id=resource)
+    assert found["records"] == [{"_id": 1, "lain": "a", "isi": "b"}] and found["total"] == 1
+    assert datastore("SELECT 1 FROM pg_class WHERE relname LIKE '\\_muat%'") == []
+
+
+def test_file_that_is_no_table_takes_the_old_one_away(
+    call: Call, upload: Callable[..., str]
+) -> None:
+    resource = upload()
+    work()
+    upload(b"%PDF-1.4 laporan", "laporan.pdf", id=resource)
+    work()
+    assert tables.state(resource) is None
+    assert call("resource_show", id=resource)["datastore_active"] is False
+    assert datastore(f"SELECT 1 FROM pg_class WHERE relname = '{resource}'") == []
+
+
+def test_deleted_resource_loses_its_table(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    work()
+    call("resource_delete", id=resource)
+    tables.requeue_stuck()
+    work()
+    assert tables.state(resource) is None
+    assert datastore(f"SELECT 1 FROM pg_class WHERE relname = '{resource}'") == []
+
+
+def test_bad_file_fails_with_row_and_remedy(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload()
+    package = call("resource_show", id=resource)["package_id"]
+    work()
+    upload(b'a,b\n1,2\n"3,4\n', id=resource)
+    work()
+    row = tables.state(resource)
+    assert row and row.state == "gagal" and "Baris 3" in row.message and "unggah" in row.message
+    assert tables.failures(package) == {resource: row.message} and tables.pending(package) == []
+    # The old table is of other bytes.
+    assert call("resource_show", id=resource)["datastore_active"] is False
+    upload(CSV + b"003,Dongko,5\n", id=resource)
+    work()
+    assert call("datastore_search", resource_id=resource)["total"] == 3
+
+
+def test_redis_down_loses_nothing(
+    call: Call, upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*args: Any, **kwargs: Any) -> None:
+        raise redis.exceptions.ConnectionError("refused")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "enqueue", down)
+        patch.setattr(tk, "enqueue_job", down)
+        resource = upload()
+    row = tables.state(resource)
+    assert row and row.state == "antre" and row.message == tables.WAITING
+    assert tables.requeue_stuck() == 0, "it may be in the queue still"
+    assert tables.requeue_stuck(minutes=0) == 1
+    work()
+    assert tables.loaded_sha(resource)
+
+
+def test_datastore_down_is_tried_again(
+    upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = upload()
+    with monkeypatch.context() as patch:
+        nowhere = sa.create_engine("postgresql://x@127.0.0.1:1/x")
+        patch.setattr(postgres, "get_write_engine", lambda: nowhere)
+        tables.load(resource)
+    row = tables.state(resource)
+    assert row and row.state == "antre" and row.message == tables.BUSY
+    assert tables.requeue_stuck(minutes=0) == 1
+    work()
+    assert tables.loaded_sha(resource)
+
+
+def test_load_of_an_older_file_never_hides_a_newer_one(
+    upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    resource, fill = upload(), tables._fill
+
+    def overtaken(*args: Any) -> int:
+        monkeypatch.setattr(tables, "_fill", fill)
+        upload(b"baru,isi\n1,2\n", id=resource)
+        return fill(*args)
+
+    monkeypatch.setattr(tables, "_fill", overtaken)
+    tables.load(resource)
+    row = tables.state(resource)
+    assert row and row.state == "antre"
+    work()
+    assert call("datastore_search", resource_id=resource)["records"][0]["baru"] == "1"
+
+
+def test_readers_see_a_whole_table_at_any_moment(upload: Callable[..., str]) -> None:
+    rows = b"".join(b"%d,x\n" % i for i in range(20_000))
+    resource = upload(b"n,t\n" + rows)
+    work()
+    counts: set[int] = set()
+    stop = threading.Event()
+
+    def look() -> None:
+        with postgres.get_read_engine().connect() as reader:
+            while not stop.is_set():
+                counts.add(reader.scalar(sa.text(f'SELECT count(*) FROM "{resource}"')))
+                reader.rollback()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        for extra in (1, 2, 3):
+            upload(b"n,t\n" + rows + b"1,y\n" * extra, id=resource)
+            work()
+    finally:
+        stop.set()
+        thread.join()
+    assert counts <= {20_000, 20_001, 20_002, 20_003}
+
+
+def test_row_with_very_long_text(call: Call, upload: Callable[..., str]) -> None:
+    words = " ".join(f"kata{i}" for i in range(300_000))
+    resource = upload(f"id,geom\n1,{words}\n".encode())
+    work()
+    row = tables.state(resource)
+    assert row and row.state == "termuat"
+    assert len(call("datastore_search", resource_id=resource)["records"][0]["geom"]) == len(words)
