@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import ckan.model as core
 import ckan.plugins as p
@@ -15,7 +16,7 @@ from ckan.lib.search.common import SearchError, make_connection
 from ckanext.satudata_trenggalek import gate, model, peran, reading
 from ckanext.satudata_trenggalek.model import ddl
 from ckanext.satudata_trenggalek.workflow import service
-from ckanext.satudata_trenggalek.workflow.table import UNGATED_TYPES
+from ckanext.satudata_trenggalek.workflow.table import STATUSES, UNGATED_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,24 @@ def verify() -> tuple[int, list[str]]:
     return count, problems
 
 
+def _indexed(*filters: str) -> dict[str, dict[str, Any]]:
+    """Documents of this site's datasets in Solr that pass the filters, by dataset id."""
+    solr, cursor, found = make_connection(), "*", {}
+    while True:
+        page = solr.search(
+            "*:*",
+            fq=[f'+site_id:"{tk.config["ckan.site_id"]}" +entity_type:package', *filters],
+            fl="id capacity dataset_type",
+            rows=1000,
+            sort="index_id asc",
+            cursorMark=cursor,
+        )
+        found.update((document["id"], document) for document in page.docs)
+        if page.nextCursorMark == cursor:
+            return found
+        cursor = page.nextCursorMark
+
+
 def reconcile(fix: bool) -> list[str]:
     """Compare what the database publishes with what Solr shows as public.
 
@@ -132,25 +151,15 @@ def reconcile(fix: bool) -> list[str]:
             .where(package.type.not_in(UNGATED_TYPES))
         )
     }
-    shown = {}
     try:
-        solr = make_connection()
-        query = {
-            "q": "*:*",
-            "fq": f'+site_id:"{tk.config["ckan.site_id"]}" +entity_type:package',
-            "fl": "id capacity satudata_status permission_labels dataset_type",
-            "rows": 1000,
-            "sort": "index_id asc",
+        shown = {
+            id_: document
+            for id_, document in _indexed().items()
+            if document.get("dataset_type") not in UNGATED_TYPES
         }
-        cursor = "*"
-        while True:
-            found = solr.search(**query, cursorMark=cursor)
-            for document in found.docs:
-                if document.get("dataset_type") not in UNGATED_TYPES:
-                    shown[document["id"]] = document
-            if found.nextCursorMark == cursor:
-                break
-            cursor = found.nextCursorMark
+        # Fields that Solr finds by but does not store.
+        open_to_all = _indexed("permission_labels:public")
+        told = {id_: name for name in STATUSES for id_ in _indexed(f"satudata_status:{name}")}
     except Exception as error:
         raise SearchError(f"Solr does not answer: {error}") from error
     problems = []
@@ -163,8 +172,8 @@ def reconcile(fix: bool) -> list[str]:
             wrong = (
                 document is None
                 or document.get("capacity") != wanted
-                or document.get("satudata_status") != status
-                or ("public" in document.get("permission_labels", ())) != (not private)
+                or told.get(id_) != status
+                or (id_ in open_to_all) == private
             )
         if wrong:
             problems.append(f"dataset {id_}: index differs from status {status}")
