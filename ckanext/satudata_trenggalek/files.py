@@ -339,10 +339,7 @@ def portal_fields(resource: dict[str, Any]) -> None:
     These are `hash`, `size` and `mimetype` of an upload and `datastore_active`. ``package_create``
     never asks the uploader, so it calls this for each of its resources.
     """
-    stored = model.Session.get(model.Resource, resource["id"]) if resource.get("id") else None
-    resource.pop("datastore_active", None)
-    if stored and "datastore_active" in stored.extras:
-        resource["datastore_active"] = stored.extras["datastore_active"]
+    stored = _stored(resource)
     if resource.get("url_type") != "upload":
         return
     row = pointer(stored.id) if stored else None
@@ -354,6 +351,15 @@ def portal_fields(resource: dict[str, Any]) -> None:
     if extension(name) != extension(stored.url) or stored.hash != row.sha256:
         with local_copy(row.sha256) as path, open(path, "rb") as stream:
             resource["mimetype"] = examine(stream, name)
+
+
+def _stored(resource: dict[str, Any]) -> model.Resource | None:
+    """The resource as it is stored, and `datastore_active` as it is there."""
+    stored = model.Session.get(model.Resource, resource["id"]) if resource.get("id") else None
+    resource.pop("datastore_active", None)
+    if stored and "datastore_active" in stored.extras:
+        resource["datastore_active"] = stored.extras["datastore_active"]
+    return stored
 
 
 class ContentUpload(FKResourceUpload):
@@ -380,7 +386,7 @@ class ContentUpload(FKResourceUpload):
             digest.update(block)
         stream.seek(0)
         self.sha256 = digest.hexdigest()
-        portal_fields(resource)
+        _stored(resource)
         resource.update(hash=self.sha256, size=self.filesize, mimetype=self.mimetype)
 
     def get_path(self, id: str) -> files.Location:

@@ -543,7 +543,7 @@ def _datastore(resource_id: str) -> Iterator[Any]:
     """A psycopg2 connection as the DataStore's owner; one load of a resource at a time."""
     try:
         connection: Any = datastore.get_write_engine().raw_connection()
-    except sqlalchemy.exc.OperationalError as error:
+    except (sqlalchemy.exc.OperationalError, psycopg2.OperationalError) as error:
         raise _Busy(str(error)) from error
     key = "SELECT pg_advisory_{}(hashtextextended(%s, 0))"
     try:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from ckan import model
 from ckan.lib import files as core_files
 from ckan.tests import factories
+from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import FileStorage
 
 from ckanext.satudata_trenggalek import files
@@ -247,7 +248,7 @@ def test_id_of_another_dataset_reveals_nothing(
 ) -> None:
     made = call("resource_create", package_id=dataset, upload=file())
     call("resource_delete", id=made["id"])
-    with pytest.raises((tk.ValidationError, tk.NotAuthorized, sa.exc.IntegrityError)):
+    with pytest.raises((tk.ValidationError, tk.NotAuthorized, IntegrityError)):
         call(
             "package_create",
             name="pencuri",
@@ -285,7 +286,8 @@ def test_collect_leaves_what_an_upload_is_about_to_point_to(call: Call, dataset:
 
 def test_download(app: Any, call: Call, dataset: str, editor: dict[str, Any]) -> None:
     made = call("resource_create", package_id=dataset, upload=file())
-    url, me = f"/dataset/{dataset}/resource/{made['id']}/download", {"Authorization": editor["token"]}
+    url = f"/dataset/{dataset}/resource/{made['id']}/download"
+    me = {"Authorization": editor["token"]}
     whole = app.get(url, headers=me)
     assert whole.data == CSV and whole.mimetype == "text/csv"
     assert "data-wilayah.csv" in whole.headers["Content-Disposition"]

@@ -79,13 +79,12 @@ def structure(table: str) -> list[Any]:
           WHERE tgrelid = '"{table}"'::regclass
         UNION ALL SELECT 'o', relowner::regrole::text, relacl::text, '' FROM pg_class
           WHERE oid = '"{table}"'::regclass
-        UNION ALL SELECT 's', pg_get_serial_sequence('"{table}"', '_id'), '', ''
-        ORDER BY 1, 2""")
+        UNION ALL SELECT 's', pg_get_serial_sequence('"{table}"', '_id'), '', ''""")
     index = postgres._generate_index_name(table, '"_full_text"')
-    return [
+    return sorted(
         tuple(str(cell).replace(table, "TABLE").replace(index, "INDEX") for cell in row)
         for row in rows
-    ]
+    )
 
 
 def test_upload_is_loaded_by_the_job(call: Call, upload: Callable[..., str]) -> None:
@@ -138,7 +137,7 @@ def test_table_is_as_datastore_create_makes_it(call: Call, upload: Callable[...,
 
 
 def test_headers_that_had_to_change_are_told(call: Call, upload: Callable[..., str]) -> None:
-    resource = upload("Persentase (%),,Persentase (%),jam :mulai\n1,2,3,4\n".encode())
+    resource = upload(b"Persentase (%),,Persentase (%),jam :mulai\n1,2,3,4\n")
     work()
     row = tables.state(resource)
     assert row and row.state == "termuat" and "“Persentase (%)” → “Persentase (%)_2”" in row.message

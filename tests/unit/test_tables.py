@@ -221,8 +221,12 @@ def test_column_names_suit_the_datastore(header: list[str]) -> None:
 def test_excel(tmp_path: Path) -> None:
     data = workbook(
         [],
-        [["kode", "n", "pecahan", "tanggal", "ya"]]
-        + [["001", 7, 0.1 + 0.2, dt.date(2026, 1, 2), True], [], [None, 1e15, 1e-7]],
+        [
+            ["kode", "n", "pecahan", "tanggal", "ya"],
+            ["001", 7, 0.1 + 0.2, dt.date(2026, 1, 2), True],
+            [],
+            [None, 1e15, 1e-7],
+        ],
         [["lain"], [1]],
     )
     names, rows, notes = read(tmp_path, data, "xlsx")
@@ -236,6 +240,7 @@ def test_excel(tmp_path: Path) -> None:
 
 def test_excel_that_is_damaged_or_empty(tmp_path: Path) -> None:
     good = workbook([["a"], [1]])
-    for data, word in ((good[:900], "rusak"), (workbook([]), "kosong"), (workbook([["a"]]), "judul")):
+    header_only, empty = workbook([["a"]]), workbook([])
+    for data, word in ((good[:900], "rusak"), (empty, "kosong"), (header_only, "judul")):
         with pytest.raises(tables.Rejected, match=word):
             read(tmp_path, data, "xlsx")
