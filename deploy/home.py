@@ -1,0 +1,305 @@
+"""The home folder of an installation: its files, ports, secrets and running services."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from processes import (
+    Problem,
+    Service,
+    boot_id,
+    gist,
+    group_members,
+    port_is_free,
+    say,
+    started_at,
+    wait_for_exit,
+)
+
+BIN = Path(sys.executable).parent
+SERVICE_USER = "satudata"
+SERVICES = ("postgresql", "redis", "solr", "ckan", "worker", "schedule")
+
+
+class Home:
+    """One home folder and the services that live in it."""
+
+    def __init__(self, home: Path, lib: Path | None = None) -> None:
+        self.home = home
+        self.test = lib is not None
+        self.lib = lib or home / "solr-lib"
+        self.data, self.logs, self.run, self.tmp = (
+            home / name for name in ("data", "logs", "run", "tmp")
+        )
+        self.ini = home / "ckan.ini"
+        self.akun = home / "akun.json"
+        self.user = pwd.getpwuid(os.getuid())
+        self.identity: dict[str, Any] = {}
+        if os.getuid() == 0:
+            self.user = pwd.getpwnam(SERVICE_USER)
+            self.identity = {
+                "user": self.user.pw_uid,
+                "group": self.user.pw_gid,
+                "extra_groups": [],
+            }
+
+    # --- files ---
+
+    def prepare(self) -> None:
+        """Makes the folders. The home stays the caller's, what services write is theirs."""
+        self.home.mkdir(exist_ok=True)
+        for folder in (self.data, self.logs, self.run, self.tmp):
+            folder.mkdir(exist_ok=True)
+        for folder in (self.data, self.tmp, self.data / "storage", self.data / "redis"):
+            self.give(folder)
+        for folder in ("resources", "storage", "webassets"):
+            self.give(self.data / "storage" / folder)
+
+    def give(self, path: Path) -> None:
+        """Makes a folder of the service user that nobody else reads.
+
+        Tests write into the same folders as the services, under another user when root runs
+        them: the group is inherited and may write.
+        """
+        path.mkdir(exist_ok=True)
+        os.chown(path, self.user.pw_uid, self.user.pw_gid)
+        path.chmod(0o2770)
+
+    def write(self, path: Path, text: str) -> None:
+        """Writes a file that only the service user reads (mode 600), whole or not at all."""
+        part = path.with_name(path.name + ".part")
+        part.unlink(missing_ok=True)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        os.chown(part, self.user.pw_uid, self.user.pw_gid)
+        part.replace(path)
+
+    def load(self, name: str) -> dict[str, Any]:
+        try:
+            return json.loads((self.home / name).read_text())
+        except FileNotFoundError:
+            return {}
+
+    def save(self, name: str, content: dict[str, Any]) -> None:
+        self.write(self.home / name, json.dumps(content, indent=1) + "\n")
+
+    @property
+    def secrets(self) -> dict[str, str]:
+        """Random passwords and keys, made once."""
+        known = self.load("secrets.json")
+        for name in ("postgres", "ckan", "datastore", "redis", "key"):
+            if name not in known:
+                known[name] = secrets.token_hex(24)
+                self.save("secrets.json", known)
+        return known
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the home against a second ./portal that would change it too."""
+        self.home.mkdir(exist_ok=True)
+        with (self.home / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"Waiting for another ./portal that works in {self.home}")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    # --- ports ---
+
+    @property
+    def ports(self) -> dict[str, int]:
+        return self.load("ports.json")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['ckan']}"
+
+    def choose_ports(self) -> None:
+        """Gives every server a port, once; a port that a stranger took meanwhile is replaced.
+
+        CKAN's own is the operator's choice and never replaced in silence.
+        """
+        ports = dict(self.ports)
+        # Below the ports the kernel hands out to outgoing connections (32768 and up); where the
+        # search begins depends on the home, so that checkouts that are down don't collide.
+        start = 20000 + int(hashlib.sha256(bytes(self.home)).hexdigest(), 16) % 9000
+        for name in ("postgresql", "redis", "solr", *(("ckan",) if self.test else ())):
+            if name in ports and (self.alive(name) or port_is_free(ports[name])):
+                continue
+            taken = set(ports.values())
+            ports[name] = next(
+                port
+                for port in range(start, 32000)
+                if port not in taken and port_is_free(port)
+            )
+        if not self.test:
+            wanted = os.environ.get("SATUDATA_PORT") or str(ports.get("ckan", 5000))
+            if not wanted.isdigit() or not 1024 <= int(wanted) < 65536:
+                raise Problem(
+                    f"SATUDATA_PORT={wanted} is no usable port: set a number from 1024 to 65535."
+                )
+            ports["ckan"] = int(wanted)
+        running = self.alive("ckan") and self.ports.get("ckan") == ports["ckan"]
+        if not self.test and not running and not port_is_free(ports["ckan"]):
+            raise Problem(
+                f"port {ports['ckan']} is taken by another program: stop that one, or choose"
+                f" another port with SATUDATA_PORT={ports['ckan'] + 1} ./portal up."
+            )
+        if ports != self.ports:
+            self.save("ports.json", ports)
+
+    # --- running ---
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """The caller's environment without what would change our servers' meaning."""
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("CKAN_", "PG", "PYTHON", "SATUDATA_", "GUNICORN"))
+        }
+        return kept | {
+            "HOME": str(self.tmp),
+            "TMPDIR": str(self.tmp),
+            "LANG": "C.UTF-8",
+            "LC_ALL": "C.UTF-8",
+            "CKAN_INI": str(self.ini),
+            "NO_PROXY": f"127.0.0.1,{os.environ.get('NO_PROXY', '')}",
+            "no_proxy": f"127.0.0.1,{os.environ.get('no_proxy', '')}",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            **more,
+        }
+
+    def call(self, *argv: object, stdin: str = "", **env: str) -> str:
+        """Runs a command as the service user.
+
+        Returns:
+            What it printed.
+
+        Raises:
+            Problem: it failed; its last line is quoted, the rest goes to the log `setup`.
+        """
+        done = subprocess.run(
+            [str(part) for part in argv],
+            input=stdin,
+            text=True,
+            capture_output=True,
+            cwd=self.tmp,
+            env=self.environment(**env),
+            umask=0o007,
+            **self.identity,
+        )
+        if done.returncode:
+            with (self.logs / "setup.log").open("a") as log:
+                log.write(f"$ {' '.join(map(str, argv[:4]))}\n{done.stdout}{done.stderr}\n")
+            raise Problem(
+                f"{Path(str(argv[0])).name} {argv[1]} failed: {gist(done.stderr or done.stdout)}"
+                f" The whole output: {self.logs / 'setup.log'}"
+            )
+        return done.stdout
+
+    def ckan(self, *args: object) -> str:
+        return self.call(BIN / "ckan", "-c", self.ini, *args)
+
+    def alive(self, name: str) -> int | None:
+        """The pid of a service of ours that lives, known by pid file and start time."""
+        record = self.load(f"run/{name}.pid")
+        if not record or record["boot"] != boot_id():
+            return None
+        return record["pid"] if started_at(record["pid"]) == record["started"] else None
+
+    def stop(self, *names: str) -> None:
+        """Stops services and what they left behind; a service that is not there is no error."""
+        asked: dict[str, int] = {}
+        for name in names:
+            pid = self.alive(name)
+            if pid is not None:
+                os.kill(pid, signal.SIGINT if name == "postgresql" else signal.SIGTERM)
+                asked[name] = pid
+        for name in names:
+            if name in asked and not wait_for_exit(asked[name], 30):
+                say(f"{name} does not stop by itself: killed")
+            record = self.load(f"run/{name}.pid")
+            # A killed leader leaves its group behind. As long as the group has a member, the
+            # kernel gives its number to nobody else; after a reboot it means nothing.
+            if record and record["boot"] == boot_id():
+                leader = started_at(record["pid"])
+                if leader is None or leader == record["started"]:
+                    for pid in group_members(record["pid"], self.user.pw_uid):
+                        with contextlib.suppress(ProcessLookupError):
+                            os.kill(pid, signal.SIGKILL)
+                        wait_for_exit(pid, 10)
+            (self.run / f"{name}.pid").unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Ends what a killed service left running, which may still hold its port."""
+        self.stop(*(name for name in SERVICES if not self.alive(name)))
+
+    def start(self, *services: Service) -> None:
+        """Starts those that don't run yet, together, and waits until they answer."""
+        started: list[tuple[Service, subprocess.Popen[Any]]] = []
+        missing = [service for service in services if not self.alive(service.name)]
+        if missing:
+            say(f"Starting {', '.join(service.name for service in missing)}")
+        for service in missing:
+            self.stop(service.name)
+            started.append((service, self.spawn(service)))
+        for service, process in started:
+            end = time.monotonic() + service.seconds
+            while True:
+                if process.poll() is not None:
+                    (self.run / f"{service.name}.pid").unlink(missing_ok=True)
+                    raise Problem(
+                        f"{service.name} ended while starting: {self.last_words(service.name)}"
+                        f" See ./portal logs {service.name}, then run again."
+                    )
+                if service.ready():
+                    break
+                if time.monotonic() > end:
+                    raise Problem(
+                        f"{service.name} does not answer after {service.seconds} s:"
+                        f" see ./portal logs {service.name}, then run again."
+                    )
+                time.sleep(0.1)  # no server tells when it is ready
+
+    def spawn(self, service: Service) -> subprocess.Popen[Any]:
+        path = self.logs / f"{service.name}.log"
+        if path.exists() and path.stat().st_size > 20_000_000:
+            path.replace(path.with_suffix(".log.1"))
+        with path.open("ab") as log:
+            process = subprocess.Popen(
+                service.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.tmp,
+                env=self.environment(**service.env),
+                start_new_session=True,
+                umask=0o007,
+                **self.identity,
+            )
+        self.save(
+            f"run/{service.name}.pid",
+            {"pid": process.pid, "started": started_at(process.pid), "boot": boot_id()},
+        )
+        return process
+
+    def last_words(self, name: str) -> str:
+        """The gist of the end of a log: its last line that names an error, or else its last."""
+        with contextlib.suppress(FileNotFoundError):
+            lines = (self.logs / f"{name}.log").read_text(errors="replace").splitlines()
+            return gist("\n".join(lines[-30:]))
+        return "it wrote nothing."
