@@ -74,7 +74,7 @@ class World:
                     role=capacity,
                 )
 
-    def call(self, action: str, user: str | dict[str, Any] | None, **data: Any) -> Any:
+    def call(self, action: str, user: str | dict[str, Any] | None, /, **data: Any) -> Any:
         """Call an action as a user (with access checks), as None anonymously, or in a context."""
         import ckan.plugins.toolkit as tk
 

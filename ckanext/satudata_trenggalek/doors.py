@@ -131,6 +131,26 @@ def _close(context: Any, package: core.Package) -> None:
     core.Session.flush()
 
 
+def _refuse_frozen(row: model.Status | None) -> None:
+    """What the trigger would say, where core could not bear its answer.
+
+    Raises:
+        tk.ValidationError: when nobody edits the dataset now.
+    """
+    if row and row.status not in EDITABLE:
+        raise tk.ValidationError({"status": [gate.messages()[gate.ddl.FROZEN][1]]})
+
+
+@tk.chained_action
+def resource_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core looks for `resources` in package_update's errors, and fails without it."""
+    package = _resource_package(data_dict.get("id"))
+    if package and package.type not in UNGATED_TYPES:
+        tk.check_access("resource_delete", context, data_dict)
+        _refuse_frozen(status_of(package.id))
+    return next_action(context, data_dict)
+
+
 @tk.chained_action
 def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core flushes after it told Solr, so a refusal must come first."""
@@ -138,8 +158,10 @@ def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     if package and package.type not in UNGATED_TYPES:
         tk.check_access("package_delete", context, data_dict)
         with gate.explained():
-            if (row := status_of(package.id)) and (row.status not in EDITABLE or row.version):
-                raise tk.ValidationError({"status": [gate.messages()[gate.ddl.FROZEN][1]]})
+            row = status_of(package.id)
+            _refuse_frozen(row)
+            if row and row.version:
+                raise tk.ValidationError({"id": [tk._("Dataset yang pernah terbit tidak dihapus.")]})
             _close(context, package)
     return _guarded(next_action, context, data_dict)
 
@@ -231,6 +253,7 @@ ACTIONS: dict[str, Any] = {
         package_create,
         package_update,
         package_delete,
+        resource_delete,
         dataset_purge,
         package_show,
         resource_show,
