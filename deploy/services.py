@@ -29,6 +29,12 @@ def postgresql_bin(version: str | None = None) -> Path:
     return newest.parent
 
 
+def crontab() -> list[tuple[str, list[str]]]:
+    """The lines of deploy/crontab: when, and the arguments of `ckan`."""
+    lines = (line.split() for line in (CODE / "deploy/crontab").read_text().splitlines())
+    return [(" ".join(words[:5]), words[7:]) for words in lines if words[6:7] == ["ckan"]]
+
+
 class Installation(Home):
     """One PostgreSQL cluster, Redis, Solr, job worker, schedule and CKAN under gunicorn."""
 
@@ -158,11 +164,7 @@ class Installation(Home):
         """Runs the commands of deploy/crontab at their times, one after the other."""
         from croniter import croniter
 
-        entries = [
-            (" ".join(fields[:5]), fields[7:])
-            for fields in map(str.split, (CODE / "deploy/crontab").read_text().splitlines())
-            if len(fields) > 8 and fields[6] == "ckan"
-        ]
+        entries = crontab()
         while True:
             now = time.time()
             times = [croniter(when, now).get_next(float) for when, _ in entries]
