@@ -7,6 +7,7 @@ Every public function is a helper of the same name in the templates. Text is Ind
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
@@ -18,10 +19,10 @@ from babel.dates import format_date
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from . import peran, tables
-from .model import Status
-from .workflow import calendar, engine, table
-from .workflow.table import Peran
+from ckanext.satudata_trenggalek import peran, tables
+from ckanext.satudata_trenggalek.model import Status
+from ckanext.satudata_trenggalek.workflow import calendar, engine, table
+from ckanext.satudata_trenggalek.workflow.table import Peran
 
 T = TypeVar("T")
 
@@ -397,26 +398,31 @@ def satudata_pratinjau(resource: Mapping[str, Any], limit: int = 8) -> dict[str,
     found = _ask("datastore_search", resource_id=resource["id"], limit=limit)
     if found is None:
         return None
+    records = found["records"]
     fields = [
         {
             "id": field["id"],
             "label": (field.get("info") or {}).get("label") or field["id"],
-            "num": field["type"].startswith(("int", "num", "float", "double", "big", "small")),
+            "amount": field["type"].startswith(("int", "num", "float", "double", "big", "small"))
+            # A year is a name, not an amount.
+            and "tahun" not in field["id"].lower(),
+            "num": all(_NUMBER.fullmatch(str(r[field["id"]] or "0")) for r in records),
         }
         for field in found["fields"]
         if field["id"] != "_id"
     ]
-    rows = [[_cell(field, record.get(field["id"])) for field in fields] for record in found["records"]]
+    rows = [[_cell(record[field["id"]], field["amount"]) for field in fields] for record in records]
     return {"fields": fields, "rows": rows, "total": found.get("total") or 0, "limit": limit}
 
 
-def _cell(field: Mapping[str, Any], value: Any) -> str:
+#: What stands to the right in a table. A leading zero makes a code.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)([.,][0-9]+)?")
+
+
+def _cell(value: Any, amount: bool) -> str:
     if value is None:
         return ""
-    # A year is a name, not an amount.
-    if field["num"] and "tahun" not in field["id"].lower():
-        return satudata_angka(value, digits=6)
-    return str(value)
+    return satudata_angka(value, digits=6) if amount else str(value)
 
 
 # Who looks -----------------------------------------------------------------------------------
@@ -480,8 +486,9 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
     hint and error are tied to the control for those who hear the page.
     """
     label = tk.h.scheming_language_text(field.get("label")) or field["field_name"]
-    parts = [Markup('<span class="sd-code">{}</span> ').format(field["bps_item"])] if field.get("bps_item") else []
-    parts.append(escape(label))
+    parts: list[Markup] = [escape(label)]
+    if field.get("bps_item"):
+        parts.insert(0, Markup('<span class="sd-code">{}</span> ').format(field["bps_item"]))
     if "langkah" in field and not field.get("ajukan") and not field.get("required"):
         parts.append(Markup(' <span class="sd-opt">{}</span>').format(tk._("(boleh kosong)")))
     anchor = satudata_jangkar(field["field_name"])
@@ -492,15 +499,17 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
         attrs["aria-invalid"] = "true"
     if described:
         attrs["aria-describedby"] = " ".join(described)
-    if str(field.get("form_snippet")).endswith("select.html"):
+    snippet = str(field.get("form_snippet"))
+    if snippet.endswith("select.html"):
         attrs["class"] = "form-select"
     # The text may hold markup of ours, so it must not go through gettext again.
     text = Markup("").join(parts)
     return {
         **field,
         "label": {"id": text, "en": text},
-        "form_attrs": attrs,
-        "form_select_attrs": {"class": "form-select", **field.get("form_select_attrs", {})},
+        # Scheming puts these of the organization on a box around the control.
+        "form_attrs": {} if snippet.endswith("organization.html") else attrs,
+        "form_select_attrs": {**attrs, "class": "form-select", **field.get("form_select_attrs", {})},
     }
 
 
@@ -533,11 +542,15 @@ def satudata_kesalahan(
             found.append(
                 {"anchor": satudata_jangkar(name), "label": label, "message": _first(messages)}
             )
-    return found + [
+    found += [
         {"anchor": "", "label": name, "message": _first(messages)}
         for name, messages in sorted(rest.items())
         if messages
     ]
+    for error in found:  # our own messages name the field, core's do not
+        if error["message"].startswith(error["label"]):
+            error["label"] = ""
+    return found
 
 
 def _first(messages: Any) -> str:

@@ -17,9 +17,9 @@ from ckan.lib.pagination import Page
 from flask import Blueprint
 from flask.typing import ResponseReturnValue as Response
 
-from .. import helpers as h
-from .. import schema
-from ..workflow import engine, table
+from ckanext.satudata_trenggalek import helpers as h
+from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek.workflow import engine, table
 
 satudata = Blueprint("satudata", __name__)
 
@@ -161,6 +161,13 @@ def antrean() -> Response:
                          items_per_page=PAGE, presliced_list=True),
         },
     )  # fmt: skip
+
+
+@satudata.route("/satudata")
+def meja() -> Response:
+    """Where a reader's work is, for the way after the login."""
+    menu = h.satudata_menu()
+    return tk.redirect_to(menu[0]["url"] if menu else "home.index")
 
 
 # Own work ----------------------------------------------------------------------------------------
