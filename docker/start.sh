@@ -23,7 +23,6 @@ case $1 in
         while :; do
             ckan satudata publish-due || true
             case $(date -u +%H%M) in ??0[0-4]) ckan satudata reconcile --fix || true ;; esac
-            case $(date -u +%H%M) in 003[0-4]) ckan satudata remind || true ;; esac
             sleep 300
         done
         ;;

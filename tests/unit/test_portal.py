@@ -219,6 +219,7 @@ def test_ckan_ini(installation: portal.Portal) -> None:
     assert len(set(installation.secrets.values())) == 5
 
 
+@pytest.mark.usefixtures("with_plugins")
 def test_every_shared_option_is_one_that_ckan_knows() -> None:
     from ckan.common import config_declaration
 
