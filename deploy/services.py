@@ -148,7 +148,7 @@ class Installation(Home):
     def worker(self) -> Service:
         return Service(
             "worker",
-            [str(BIN / "ckan"), "-c", str(self.ini), "jobs", "worker"],
+            [str(BIN / "ckan"), "jobs", "worker"],  # its settings: CKAN_INI
             ready=lambda: True,
         )
 

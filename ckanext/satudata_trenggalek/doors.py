@@ -10,9 +10,10 @@ from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
 from flask import has_request_context
 
-from ckanext.satudata_trenggalek import files, gate, model, peran, tables
+from ckanext.satudata_trenggalek import files, gate, model, peran, schema, tables
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES, Peran
 
@@ -87,6 +88,41 @@ def after_dataset_create(context: Any, package: dict[str, Any]) -> None:
         return
     user = user_of(context)
     service.record(package["id"], user.name if user else service.SISTEM, "dibuat", to_status="draf")
+    follow_kategori(package["id"])
+
+
+def follow_kategori(package_id: str) -> None:
+    """Put a dataset into the group of its kategori and of no other; core's groups are the topics.
+
+    Runs inside core's transaction: the hook is called after the flush, before commit and index.
+    """
+    package = core.Package.get(package_id)
+    chosen = (package.extras or {}).get("kategori") if package else None
+    groups = core.Session.scalars(
+        sa.select(core.Group).where(
+            core.Group.name.in_([item["value"] for item in schema.vocab("kategori")]),
+            core.Group.state == "active",
+        )
+    )
+    members = {
+        member.group_id: member
+        for member in core.Session.scalars(
+            sa.select(core.Member).where(
+                core.Member.table_name == "package", core.Member.table_id == package_id
+            )
+        )
+    }
+    for group in groups:
+        member, wanted = members.get(group.id), "active" if group.name == chosen else "deleted"
+        if member and member.state != wanted:
+            member.state = wanted
+        elif member is None and wanted == "active":
+            core.Session.add(
+                core.Member(
+                    table_name="package", table_id=package_id, group=group, capacity="public"
+                )
+            )
+    core.Session.flush()
 
 
 @tk.chained_action

@@ -52,6 +52,10 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         """Inside core's transaction, before its commit."""
         doors.after_dataset_create(context, pkg_dict)
 
+    def after_dataset_update(self, context: Any, pkg_dict: dict[str, Any]) -> None:
+        """Likewise."""
+        doors.follow_kategori(pkg_dict["id"])
+
     def after_dataset_show(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Public fields."""
         reading.after_dataset_show(pkg_dict)
