@@ -65,9 +65,7 @@ MAX_FULL_TEXT = 200_000
 _SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
-HEADER_ONLY = (
-    "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
-)
+HEADER_ONLY = "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
 
 
 class Rejected(Exception):

@@ -155,9 +155,7 @@ def test_renaming_checks_the_content_again(call: Call, dataset: str) -> None:
     assert call("resource_patch", id=made["id"], url="data.html")["mimetype"] == "text/html"
 
 
-def test_equal_bytes_are_stored_once_and_replacing_keeps_the_old(
-    call: Call, dataset: str
-) -> None:
+def test_equal_bytes_are_stored_once_and_replacing_keeps_the_old(call: Call, dataset: str) -> None:
     first = call("resource_create", package_id=dataset, upload=file())
     second = call("resource_create", package_id=dataset, upload=file(name="b.csv"))
     assert first["hash"] == second["hash"] and len(stored()) == 1

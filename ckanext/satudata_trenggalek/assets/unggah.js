@@ -13,7 +13,7 @@ ckan.module('satudata-unggah', function ($) {
       cancel: '',
       cancelled: '',
       failed: '',       // no answer or an error page: {status}
-      errors: '.error-explanation, .alert-danger'
+      errors: '.sd-errors'  // error summary of the form, as the server renders it
     },
 
     initialize: function () {
