@@ -255,7 +255,8 @@ def test_id_of_another_dataset_reveals_nothing(
             resources=[{"id": made["id"], "url": "x.csv", "url_type": "upload"}],
         )
     model.Session.rollback()
-    assert model.Session.get(model.Resource, made["id"]).package_id == dataset
+    kept = model.Session.get(model.Resource, made["id"])
+    assert kept and kept.package_id == dataset
 
 
 def test_collect_removes_only_what_nothing_points_to(call: Call, dataset: str) -> None:

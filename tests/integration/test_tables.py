@@ -140,7 +140,8 @@ def test_headers_that_had_to_change_are_told(call: Call, upload: Callable[..., s
     resource = upload(b"Persentase (%),,Persentase (%),jam :mulai\n1,2,3,4\n")
     work()
     row = tables.state(resource)
-    assert row and row.state == "termuat" and "“Persentase (%)” → “Persentase (%)_2”" in row.message
+    assert row and row.message and row.state == "termuat"
+    assert "“Persentase (%)” → “Persentase (%)_2”" in row.message
     found = call("datastore_search", resource_id=resource, q="3", sort="jam mulai desc")
     assert found["records"][0]["Persentase (%)_2"] == "3"
     (field,) = (f for f in found["fields"] if f["id"] == "Persentase (%)_2")
@@ -200,7 +201,8 @@ def test_bad_file_fails_with_row_and_remedy(call: Call, upload: Callable[..., st
     upload(b'a,b\n1,2\n"3,4\n', id=resource)
     work()
     row = tables.state(resource)
-    assert row and row.state == "gagal" and "Baris 3" in row.message and "unggah" in row.message
+    assert row and row.message and row.state == "gagal"
+    assert "Baris 3" in row.message and "unggah" in row.message
     assert tables.failures(package) == {resource: row.message} and tables.pending(package) == []
     # The old table is of other bytes.
     assert call("resource_show", id=resource)["datastore_active"] is False

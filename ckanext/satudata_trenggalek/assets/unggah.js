@@ -22,7 +22,8 @@ ckan.module('satudata-unggah', function ($) {
       if (!this.form.length || !this.input.length || !window.FormData) { return; }
       $.proxyAll(this, /_on/);
       this.error = $('<p class="error-block" role="alert" hidden>').insertAfter(this.input);
-      this.box = this._box().insertAfter(this.error);
+      // Beside the button that was pressed, so that it is in sight.
+      this.box = this._box().insertBefore(this.form.find('.form-actions').first());
       this.input.on('change', this._onChange);
       this.form.on('submit', this._onSubmit);
     },
