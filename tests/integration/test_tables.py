@@ -82,7 +82,10 @@ def structure(table: str) -> list[Any]:
         UNION ALL SELECT 's', pg_get_serial_sequence('"{table}"', '_id'), '', ''""")
     index = postgres._generate_index_name(table, '"_full_text"')
     return sorted(
-        tuple(str(cell).replace(table, "TABLE").replace(index, "INDEX") for cell in row)
+        tuple(
+            str(cell).replace(table, "TABLE").replace(index, "INDEX").replace('"', "")
+            for cell in row
+        )
         for row in rows
     )
 
