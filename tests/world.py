@@ -154,6 +154,10 @@ class World:
             self.shared[status] = self.at(status)["id"]
         return self.shared[status]
 
+    def move_raw(self, user: str | None, dataset: str, transition: str, **data: Any) -> Any:
+        """satudata_transition with nothing added."""
+        return self.call("satudata_transition", user, id=dataset, transition=transition, **data)
+
     def at(self, status: str, **fields: Any) -> dict[str, Any]:
         """A dataset of produsen_dinkes that has come to this status through the workflow."""
         import ckan.plugins.toolkit as tk

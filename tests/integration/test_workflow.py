@@ -1,0 +1,459 @@
+"""The one door on a real CKAN: evidence, four eyes, rights, faults."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import ckan.lib.search as search
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+import pytest
+import sqlalchemy as sa
+from werkzeug.datastructures import FileStorage
+
+from ckanext.satudata_trenggalek import content, maintenance, model
+from ckanext.satudata_trenggalek.workflow import service
+from ckanext.satudata_trenggalek.workflow.table import STATUSES
+from tests.world import World
+
+
+def sql(statement: str, **parameters: Any) -> Any:
+    result = core.Session.execute(sa.text(statement), parameters)
+    core.Session.commit()
+    return result
+
+
+def public_count(world: World, id_: str) -> int:
+    return world.call("package_search", None, fq=f"id:{id_}")["count"]
+
+
+# --- evidence -------------------------------------------------------------------------------
+
+
+def test_every_step_leaves_its_event(world: World) -> None:
+    id_ = world.at("ditarik")["id"]
+    events = world.call("satudata_history_list", "walidata", id=id_, limit=100)["results"]
+    assert [(e["event"], e["actor"], e["peran"], e["sop_step"]) for e in events] == [
+        ("dibuat", "produsen_dinkes", None, None),
+        ("ajukan", "produsen_dinkes", "produsen_data", 5),
+        ("setujui", "walidata", "walidata", 6),
+        ("terbitkan", "walidata", "walidata", 7),
+        ("tarik", "walidata", "walidata", 7),
+    ]
+    assert events[0]["prev_hash"] == service.GENESIS
+    count, problems = maintenance.verify()
+    assert count >= len(events) and problems == []
+
+
+@pytest.mark.parametrize(
+    "tampering",
+    [
+        "UPDATE satudata_event SET note = 'lain' WHERE package_id = :id AND seq = 2",
+        "UPDATE satudata_event SET at = at + interval '1 hour' WHERE package_id = :id AND seq = 2",
+        "UPDATE satudata_event SET checklist = '{}' WHERE package_id = :id AND seq = 3",
+        "DELETE FROM satudata_event WHERE package_id = :id AND seq = 2",
+        "UPDATE satudata_event SET seq = CASE seq WHEN 2 THEN 103 ELSE 102 END"
+        " WHERE package_id = :id AND seq IN (2, 3)",
+    ],
+)
+def test_audit_names_what_was_changed(world: World, tampering: str) -> None:
+    """Who has the database's owner role can do it, but it shows."""
+    id_ = world.at("terverifikasi")["id"]
+    with core.ensure_engine().connect() as connection:
+        connection.execute(sa.text("ALTER TABLE satudata_event DISABLE TRIGGER satudata_guard"))
+        connection.execute(sa.text(tampering), {"id": id_})
+        session = core.Session
+        session.remove()
+        session.configure(bind=connection)
+        try:
+            _count, problems = maintenance.verify()
+        finally:
+            session.remove()
+            session.configure(bind=core.meta.engine)
+            connection.rollback()
+    assert len(problems) == 1 and problems[0].startswith(f"{id_}: event ")
+
+
+def test_content_hash_is_of_the_content(world: World) -> None:
+    dataset = world.draft()
+    id_ = dataset["id"]
+    first = world.status(id_)["content_hash"]
+    world.call("package_patch", "produsen_dinkes", id=id_, name=dataset["name"] + "-x")
+    assert world.status(id_)["content_hash"] == first, "the name is no content"
+    seen = {first}
+    resource = dataset["resources"][0]["id"]
+    for action, data in (
+        ("package_patch", {"id": id_, "satuan": "unit"}),
+        ("package_patch", {"id": id_, "tag_string": "lahir"}),
+        ("package_patch", {"id": id_, "kategori": "budaya-dan-agama"}),
+        ("resource_patch", {"id": resource, "description": "Sumber: puskesmas."}),
+        (
+            "resource_patch",
+            {"id": resource, "upload": FileStorage(io.BytesIO(b"a,b\n1,2\n"), "kelahiran.csv")},
+        ),
+        ("resource_create", {"package_id": id_, "name": "b", "url": "http://example.id/b.csv"}),
+        (
+            "resource_view_create",
+            {"resource_id": resource, "title": "Teks", "view_type": "text_view"},
+        ),
+    ):
+        world.call(action, "produsen_dinkes", **data)
+        now = world.status(id_)["content_hash"]
+        assert now not in seen, (action, data)
+        seen.add(now)
+
+
+def test_what_was_submitted_is_kept(world: World) -> None:
+    status = world.status(world.at("diajukan")["id"])
+    kept = core.Session.get(model.Content, status["content_hash"])
+    assert kept and content.digest(kept.content) == status["content_hash"]
+
+
+# --- four eyes ------------------------------------------------------------------------------
+
+
+def edit(world: World, user: str, id_: str) -> None:
+    world.call("package_patch", user, id=id_, definisi="Diubah sedikit.")
+
+
+def upload(world: World, user: str, id_: str) -> None:
+    world.upload(user, id_, b"a,b\n3,4\n", "tambahan.csv")
+
+
+def add_view(world: World, user: str, id_: str) -> None:
+    resource = core.Package.get(id_).resources[0].id  # type: ignore[union-attr]
+    world.call(
+        "resource_view_create", user, resource_id=resource, title="Teks", view_type="text_view"
+    )
+
+
+@pytest.mark.parametrize("act", [edit, upload, add_view], ids=lambda act: act.__name__)
+def test_whoever_touched_it_does_not_check_it(world: World, act: Any) -> None:
+    """Kominfo's own data goes the same way, checked by a colleague who did not make it."""
+    dataset = world.draft("walidata", owner_org="diskominfo")
+    act(world, "walidata_2", dataset["id"])
+    world.move("walidata", dataset["id"], "ajukan")
+    for maker in ("walidata", "walidata_2"):
+        names = [t["name"] for t in world.status(dataset["id"], maker)["transitions"]]
+        assert "setujui" not in names and "kembalikan" in names
+        with pytest.raises(tk.NotAuthorized):
+            world.move(maker, dataset["id"], "setujui")
+
+
+def test_colleague_checks(world: World) -> None:
+    dataset = world.draft("walidata", owner_org="diskominfo")
+    world.move("walidata", dataset["id"], "ajukan")
+    assert world.move("walidata_2", dataset["id"], "setujui")["status"] == "terverifikasi"
+
+
+def test_makers_survive_reopening(world: World) -> None:
+    dataset = world.draft("walidata", owner_org="diskominfo")
+    for user, name in (
+        ("walidata", "ajukan"),
+        ("walidata_2", "setujui"),
+        ("walidata", "terbitkan"),
+        ("walidata", "tarik"),
+        ("walidata", "buka_kembali"),
+        ("walidata", "ajukan"),
+    ):
+        world.move(user, dataset["id"], name, note="Salah unggah.")
+    with pytest.raises(tk.NotAuthorized):
+        world.move("walidata", dataset["id"], "setujui")
+
+
+def test_a_sysadmin_is_nobody(world: World) -> None:
+    id_ = world.standing("diajukan")
+    assert world.status(id_, "admin")["transitions"] == []
+    for name in ("setujui", "kembalikan", "batalkan"):
+        with pytest.raises(tk.NotAuthorized):
+            world.move("admin", id_, name, note="x")
+    draft = world.standing("draf")
+    with pytest.raises(tk.NotAuthorized):
+        world.call("package_patch", "admin", id=draft, title="Diubah")
+
+
+# --- rights ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [s for s in STATUSES if s != "digabung"])
+def test_who_sees_what_is_not_public(world: World, status: str) -> None:
+    id_ = world.standing(status)
+    priority = status in ("diperiksa_pembina", "ditolak_pembina")
+    readers = {
+        "produsen_dinkes", "produsen_dinkes_2", "anggota_dinkes", "admin_dinkes", "walidata",
+        "walidata_2", "admin",
+    }  # fmt: skip
+    if priority:
+        readers.add("pembina_bps")
+    for user in (*World.PEOPLE, None):
+        if status == "terbit" or user in readers:
+            assert world.call("package_show", user, id=id_)["id"] == id_
+            assert world.call("package_search", user, fq=f"id:{id_}", include_private=True)["count"]
+            continue
+        with pytest.raises(tk.ObjectNotFound) as error:
+            world.call("package_show", user, id=id_)
+        with pytest.raises(tk.ObjectNotFound) as unknown:
+            world.call("package_show", user, id="tidak-ada")
+        assert str(error.value) == str(unknown.value)
+        found = world.call("package_search", user, fq=f"id:{id_}", include_private=True)
+        assert found["count"] == 0
+        with pytest.raises(tk.ObjectNotFound):
+            world.move_raw(user, id_, "ajukan")
+
+
+def test_queue_shows_each_their_own(world: World) -> None:
+    for status in ("draf", "diajukan", "diperiksa_pembina", "terbit"):
+        world.standing(status)
+    other = world.draft("produsen_dukcapil", owner_org="dukcapil")["id"]
+
+    def ids(user: str, **data: Any) -> set[str]:
+        data.setdefault("limit", 100)
+        return {r["id"] for r in world.call("satudata_queue_list", user, **data)["results"]}
+
+    assert world.standing("draf") in ids("produsen_dinkes")
+    assert other not in ids("produsen_dinkes") and other in ids("produsen_dukcapil")
+    assert {other, world.standing("diajukan")} <= ids("walidata")
+    assert world.standing("terbit") not in ids("walidata")
+    assert world.standing("terbit") in ids("walidata", status=["terbit"])
+    assert world.standing("diperiksa_pembina") in ids("pembina_bps")
+    assert world.standing("diajukan") not in ids("pembina_bps")
+    bare = world.call("satudata_queue_list", "forum", status=["diajukan"])["results"][0]
+    assert set(bare) == {
+        "id", "title", "organization", "organization_title", "status", "status_label",
+    }  # fmt: skip
+    for user in ("warga", "anggota_dinkes", None):
+        with pytest.raises(tk.NotAuthorized):
+            world.call("satudata_queue_list", user)
+
+
+def test_queue_filters_and_pages(world: World) -> None:
+    dataset = world.draft(title="Luas Panen 100% Kedelai_Hitam")
+    found = world.call("satudata_queue_list", "walidata", q="panen 100% kedelai_hitam")
+    assert [r["id"] for r in found["results"]] == [dataset["id"]] and found["count"] == 1
+    assert world.call("satudata_queue_list", "walidata", q="panen 100_")["count"] == 0
+    assert world.call("satudata_queue_list", "walidata", organization="bappeda")["count"] == 0
+    page = world.call("satudata_queue_list", "walidata", limit=1, offset=1, sort="title")
+    assert len(page["results"]) == 1 and page["count"] > 1
+    for bad in (
+        {"status": ["banana"]}, {"sort": "x"}, {"limit": "x"}, {"offset": -1}, {"limit": []},
+        {"overdue": "x"}, {"q": {}}, {"organization": []}, {"status": {"a": 1}},
+    ):  # fmt: skip
+        with pytest.raises(tk.ValidationError) as error:
+            world.call("satudata_queue_list", "walidata", **bad)
+        assert set(error.value.error_dict) == set(bad)
+
+
+def test_prioritas(world: World) -> None:
+    id_ = world.draft()["id"]
+    with pytest.raises(tk.NotAuthorized):
+        world.call("satudata_prioritas_set", "admin_dinkes", id=id_, data_prioritas=True)
+    with pytest.raises(tk.ValidationError) as error:
+        world.call("satudata_prioritas_set", "walidata", id=id_, data_prioritas=True)
+    assert "kriteria" in error.value.error_dict
+    world.call("satudata_prioritas_set", "walidata", id=id_, data_prioritas=True, kriteria="b")
+    with pytest.raises(tk.NotAuthorized):
+        world.call("satudata_prioritas_set", "walidata", id=id_, data_prioritas=False)
+    world.call("satudata_prioritas_set", "forum", id=id_, data_prioritas=False, note="Keliru.")
+    assert world.status(id_)["data_prioritas"] is False
+    with pytest.raises(tk.ValidationError):
+        world.call(
+            "satudata_prioritas_set",
+            "forum",
+            id=world.standing("terverifikasi"),
+            data_prioritas=True,
+            kriteria="a",
+        )
+
+
+def test_peran(world: World) -> None:
+    rows = {r["organization"]: r["peran"] for r in world.call("satudata_peran_list", "walidata")}
+    assert rows["diskominfo"] == ["produsen_data", "walidata"]
+    for user in ("admin_dinkes", "walidata", None):
+        with pytest.raises(tk.NotAuthorized):
+            world.call("satudata_peran_set", user, organization="dinkes", peran=["walidata"])
+    for data, field in (
+        ({"organization": "dinkes", "peran": ["walidata"]}, "peran"),
+        ({"organization": "dinkes", "peran": ["raja"]}, "peran"),
+        ({"organization": "dinkes", "peran": [{}]}, "peran"),
+        ({"organization": "tidak-ada", "peran": []}, "organization"),
+    ):
+        with pytest.raises(tk.ValidationError) as error:
+            world.call("satudata_peran_set", "admin", **data)
+        assert field in error.value.error_dict
+    world.call("satudata_peran_set", "admin", organization="dukcapil", peran=[])
+    try:
+        with pytest.raises(tk.NotAuthorized):
+            world.call("package_create", "produsen_dukcapil", **world.metadata(owner_org="dukcapil"))
+    finally:
+        world.call("satudata_peran_set", "admin", organization="dukcapil", peran=["produsen_data"])
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"transition": ""}, "transition"),
+        ({"transition": "banana"}, "transition"),
+        ({"transition": ["setujui"]}, "transition"),
+        ({"transition": "setujui", "note": {"a": 1}}, "note"),
+        ({"transition": "setujui", "note": "x" * 10_001}, "note"),
+        ({"transition": "setujui", "note": "a\x00b"}, "note"),
+        ({"transition": "kembalikan"}, "note"),
+        ({"transition": "kembalikan", "note": "   "}, "note"),
+        ({"transition": "setujui"}, "content_hash"),
+        ({"transition": "setujui", "content_hash": 5}, "content_hash"),
+        ({"transition": "setujui", "content_hash": "sha256:00"}, "content_hash"),
+        ({"transition": "setujui", "checklist": []}, "checklist"),
+        ({"transition": "setujui", "checklist": {"metadata": 1}}, "checklist"),
+        ({"transition": "setujui", "publish_at": "besok"}, "publish_at"),
+        ({"transition": "setujui", "publish_at": "2030-01-01T09:00:00"}, "publish_at"),
+        ({"transition": "setujui", "publish_at": "2020-01-01T09:00:00+07:00"}, "publish_at"),
+        ({"transition": "terbitkan"}, "transition"),
+    ],
+)
+def test_bad_input_changes_nothing(world: World, data: dict[str, Any], field: str) -> None:
+    id_ = world.standing("diajukan")
+    before = world.status(id_)
+    if field not in ("content_hash",):
+        data = {"content_hash": before["content_hash"], "checklist": World.CHECKLIST} | data
+    with pytest.raises(tk.ValidationError) as error:
+        world.call("satudata_transition", "walidata", id=id_, **data)
+    assert list(error.value.error_dict) == [field]
+    assert world.status(id_) == before
+
+
+def test_what_is_missing_is_named(world: World) -> None:
+    dataset = world.call(
+        "package_create",
+        "produsen_dinkes",
+        title="Baru",
+        name=world.metadata()["name"],
+        owner_org="dinkes",
+    )
+    world.call(
+        "resource_create",
+        "produsen_dinkes",
+        package_id=dataset["id"],
+        name="tautan",
+        url="http://example.id/a.csv",
+    )
+    fields = {b["field"] for b in world.status(dataset["id"])["blockers"]}
+    assert {"definisi", "satuan", "license_id", "resources"} - {"satuan"} <= fields
+    assert any(field.startswith("resources/") and field.endswith("/url") for field in fields)
+    with pytest.raises(tk.ValidationError) as error:
+        world.call("satudata_transition", "produsen_dinkes", id=dataset["id"], transition="ajukan")
+    assert set(error.value.error_dict) == fields
+
+
+def test_closed_data_is_verified_and_stays_inside(world: World) -> None:
+    id_ = world.at("terverifikasi", klasifikasi="terbatas", dasar_hukum_klasifikasi="UU 14/2008 Pasal 17")["id"]  # fmt: skip
+    status = world.status(id_, "walidata")
+    assert status["status_label"] == "Terverifikasi, tidak dipublikasikan"
+    assert status["due_at"] is None
+    assert [t["name"] for t in status["transitions"]] == ["kembalikan"]
+    with pytest.raises(tk.ValidationError) as error:
+        world.move("walidata", id_, "terbitkan")
+    assert "klasifikasi" in error.value.error_dict
+
+
+# --- schedule and faults --------------------------------------------------------------------
+
+
+def test_schedule_publishes_once(world: World) -> None:
+    id_ = world.at("diajukan")["id"]
+    status = world.move("walidata", id_, "setujui", publish_at="2099-01-01T09:00:00+07:00")
+    assert status["status"] == "terverifikasi" and status["publish_at"]
+    assert service.publish_due() == []
+    sql("UPDATE satudata_status SET publish_at = now() WHERE package_id = :id", id=id_)
+    assert len(service.publish_due()) == 1
+    assert service.publish_due() == []
+    status = world.status(id_)
+    assert (status["status"], status["version"]) == ("terbit", 1)
+    events = world.call("satudata_history_list", "walidata", id=id_, limit=100)["results"]
+    assert (events[-1]["event"], events[-1]["actor"]) == ("terbitkan", "sistem")
+
+
+def test_returning_clears_the_schedule(world: World) -> None:
+    id_ = world.at("terverifikasi")["id"]
+    world.move("walidata", id_, "terbitkan", publish_at="2099-01-01T09:00:00+07:00")
+    assert world.status(id_)["status"] == "terverifikasi"
+    world.move("walidata", id_, "kembalikan", note="Satuan keliru.")
+    assert world.status(id_)["publish_at"] is None
+
+
+def test_withdrawn_data_is_gone_even_where_solr_missed_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = world.at("terbit")["id"]
+    assert public_count(world, id_) == 1
+    # The process dies between commit and index.
+    monkeypatch.setattr(service, "reindex", lambda _id: None)
+    world.move("walidata", id_, "tarik", note="Keliru.", public_note="Sedang diperbaiki.")
+    assert public_count(world, id_) == 0
+    with pytest.raises(tk.ObjectNotFound):
+        world.call("package_show", None, id=id_)
+    monkeypatch.undo()
+    assert any(id_ in problem for problem in maintenance.reconcile(fix=True))
+    assert not any(id_ in problem for problem in maintenance.reconcile(fix=False))
+
+
+def test_published_data_missing_from_solr_is_repaired(world: World) -> None:
+    id_ = world.at("terbit")["id"]
+    search.clear(id_)
+    assert public_count(world, id_) == 0
+    assert any(id_ in problem for problem in maintenance.reconcile(fix=True))
+    assert public_count(world, id_) == 1
+
+
+def test_a_failure_before_the_commit_leaves_everything(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id_ = world.at("terverifikasi")["id"]
+
+    def dies(_package: object, _row: object) -> None:
+        raise OSError("disk")
+
+    monkeypatch.setattr(service, "set_clock", dies)
+    with pytest.raises(OSError, match="disk"):
+        world.move("walidata", id_, "terbitkan")
+    monkeypatch.undo()
+    assert world.status(id_)["status"] == "terverifikasi"
+    assert public_count(world, id_) == 0
+    assert world.move("walidata", id_, "terbitkan")["version"] == 1
+
+
+def test_a_new_dataset_has_its_status_from_the_database(world: World) -> None:
+    id_ = "ditulis-dengan-sql"
+    sql(
+        "INSERT INTO package (id, name, type, private, state, extras)"
+        " VALUES (:id, :id, 'dataset', true, 'active', '{}')",
+        id=id_,
+    )
+    row = core.Session.get(model.Status, id_)
+    assert row and row.status == "draf" and row.version == 0
+
+
+def test_adopt(world: World) -> None:
+    """A dataset older than the extension: public, without a status."""
+    id_ = world.draft()["id"]
+    with core.ensure_engine().begin() as connection:
+        for table in ("package", "satudata_status"):
+            connection.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER satudata_guard"))
+        connection.execute(
+            sa.text("UPDATE package SET private = false WHERE id = :id"), {"id": id_}
+        )
+        connection.execute(
+            sa.text("DELETE FROM satudata_status WHERE package_id = :id"), {"id": id_}
+        )
+        for table in ("package", "satudata_status"):
+            connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER satudata_guard"))
+    core.Session.rollback()
+    assert any("adopt" in problem for problem in maintenance.doctor())
+    with pytest.raises(tk.ObjectNotFound):
+        world.call("package_show", None, id=id_)
+    with pytest.raises(tk.NotAuthorized):
+        world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
+    assert len(maintenance.adopt()) == 1
+    assert maintenance.doctor() == []
+    assert world.status(id_)["status"] == "draf"
+    world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
