@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from werkzeug.datastructures import FileStorage
 
+
 class World:
     """Organizations and people of a regency, and what they do with a dataset.
 
@@ -60,9 +61,7 @@ class World:
             organization = self.call("organization_create", site, name=name, title=name.title())
             self.ids[name] = organization["id"]
             # Core makes the creator an admin of it, and so gives a sysadmin its peran.
-            self.call(
-                "organization_member_delete", site, id=name, username=site["user"]
-            )
+            self.call("organization_member_delete", site, id=name, username=site["user"])
             self.call("satudata_peran_set", "admin", organization=name, peran=peran)
         for name, (organization, capacity) in self.PEOPLE.items():
             if organization:
@@ -80,7 +79,7 @@ class World:
 
         if action == "get_site_user":
             return tk.get_action(action)({"ignore_auth": True}, {})
-        context = dict(user) if isinstance(user, dict) else {"user": user or ""}
+        context: Any = dict(user) if isinstance(user, dict) else {"user": user or ""}
         return tk.get_action(action)(context, data)
 
     def metadata(self, **fields: Any) -> dict[str, Any]:
@@ -111,7 +110,12 @@ class World:
         } | fields
 
     def upload(
-        self, user: str, dataset: str, data: bytes = CSV, filename: str = "kelahiran.csv", **more: Any
+        self,
+        user: str,
+        dataset: str,
+        data: bytes = CSV,
+        filename: str = "kelahiran.csv",
+        **more: Any,
     ) -> dict[str, Any]:
         """Upload a file as a new resource, and load its table as the worker would."""
         from ckanext.satudata_trenggalek import tables
@@ -144,9 +148,7 @@ class World:
         data.setdefault("content_hash", self.status(dataset)["content_hash"])
         if transition in ("setujui", "teruskan_ke_pembina"):
             data.setdefault("checklist", self.CHECKLIST)
-        return self.call(
-            "satudata_transition", user, id=dataset, transition=transition, **data
-        )
+        return self.call("satudata_transition", user, id=dataset, transition=transition, **data)
 
     def standing(self, status: str) -> str:
         """Id of a dataset in this status that tests share: for what must leave it unchanged."""

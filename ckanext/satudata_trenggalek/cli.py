@@ -75,7 +75,7 @@ def peran() -> None:
     """Peran of organizations."""
 
 
-def _as_site_user() -> dict[str, Any]:
+def _as_site_user() -> Any:
     return {"user": tk.get_action("get_site_user")({"ignore_auth": True}, {})["name"]}
 
 
@@ -102,8 +102,8 @@ def peran_set(organization: str, peran: tuple[str, ...]) -> None:
             )
         )
     except tk.ValidationError as error:
-        for field, messages in error.error_dict.items():
-            click.secho(f"{field}: {'; '.join(map(str, messages))}", fg="red", err=True)
+        for field, message in error.error_summary.items():
+            click.secho(f"{field}: {message}", fg="red", err=True)
         sys.exit(1)
 
 

@@ -89,7 +89,7 @@ def canonical(package_id: str) -> dict[str, Any]:
         )
     }
     views: dict[str, list[dict[str, Any]]] = {}
-    view_table = core.ResourceView.__table__
+    view_table = core.resource_view_table
     for view in session.execute(
         sa.select(view_table)
         .where(view_table.c.resource_id.in_(ids))

@@ -11,6 +11,7 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from ckan.types import AuthResult
 from flask import has_request_context
 
 from ckanext.satudata_trenggalek import files, gate, model, peran, schema, tables
@@ -24,7 +25,7 @@ PREFIX = "satudata_"
 def user_of(context: Any) -> core.User | None:
     """The user on whose behalf an action runs; None for jobs (`ignore_auth` outside a request)."""
     if context.get("ignore_auth"):
-        user = tk.current_user if has_request_context() else None
+        user: Any = tk.current_user if has_request_context() else None
     else:
         user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     return user if user and user.is_authenticated else None
@@ -197,7 +198,8 @@ def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
             row = status_of(package.id)
             _refuse_frozen(row)
             if row and row.version:
-                raise tk.ValidationError({"id": [tk._("Dataset yang pernah terbit tidak dihapus.")]})
+                message = tk._("Dataset yang pernah terbit tidak dihapus.")
+                raise tk.ValidationError({"id": [message]})
             _close(context, package)
     return _guarded(next_action, context, data_dict)
 
@@ -250,12 +252,9 @@ def resource_show(next_action: Any, context: Any, data_dict: Any) -> Any:
         raise tk.ObjectNotFound() from None
 
 
-def _datastore_write(next_action: Any, context: Any, data_dict: Any) -> Any:
-    if not tables.loading.get():
-        raise tk.NotAuthorized(
-            tk._("Tabel hanya diisi portal dari berkas. Unggah berkas yang baru.")
-        )
-    return next_action(context, data_dict)
+def _datastore_write(_next_action: Any, _context: Any, _data_dict: Any) -> Any:
+    """The loader writes tables by itself, from the file; nobody else does."""
+    raise tk.NotAuthorized(tk._(_LOADER))
 
 
 @tk.chained_action
@@ -331,10 +330,10 @@ ACTIONS: dict[str, Any] = {
 
 # --- auth ---------------------------------------------------------------------------------------
 
-_OK = {"success": True}
+_OK: AuthResult = {"success": True}
 
 
-def _no(message: str) -> dict[str, Any]:
+def _no(message: str) -> AuthResult:
     return {"success": False, "msg": message}
 
 
@@ -346,7 +345,7 @@ def held(context: Any, owner_org: str | None) -> frozenset[Peran]:
     return peran.towards(peran.of_user(user.id), owner_org)
 
 
-def _editable(context: Any, package: core.Package | None) -> dict[str, Any]:
+def _editable(context: Any, package: core.Package | None) -> AuthResult:
     """Whether the caller may change this dataset's rows; sysadmins are asked like everyone."""
     if package is None or package.type in UNGATED_TYPES:
         return _OK
@@ -379,19 +378,19 @@ def _view_package(data_dict: Any) -> core.Package | None:
 def _chain(find: Any) -> Any:
     @tk.chained_auth_function
     @tk.auth_sysadmins_check
-    def auth(next_auth: Any, context: Any, data_dict: Any) -> dict[str, Any]:
+    def auth(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
         answer = _editable(context, find(context, data_dict or {}))
-        return next_auth(context, data_dict) if answer["success"] else answer
+        return next_auth(context, data_dict) if answer.get("success") else answer
 
     return auth
 
 
 @tk.chained_auth_function
 @tk.auth_sysadmins_check
-def _package_delete(next_auth: Any, context: Any, data_dict: Any) -> dict[str, Any]:
+def _package_delete(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     package = _package(context, data_dict)
     answer = _editable(context, package)
-    if not answer["success"]:
+    if not answer.get("success"):
         return answer
     row = status_of(package.id) if package else None
     if row and row.version:
@@ -401,18 +400,21 @@ def _package_delete(next_auth: Any, context: Any, data_dict: Any) -> dict[str, A
 
 @tk.chained_auth_function
 @tk.auth_sysadmins_check
-def _package_create(next_auth: Any, context: Any, data_dict: Any) -> dict[str, Any]:
+def _package_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     organization = core.Group.get((data_dict or {}).get("owner_org"))
-    if organization and (data_dict or {}).get("type") not in UNGATED_TYPES:
-        if Peran.PRODUSEN_DATA not in peran.of_organization(organization.id):
-            return _no(tk._("Organisasi ini bukan Produsen Data, jadi tidak membuat dataset."))
+    if (
+        organization
+        and (data_dict or {}).get("type") not in UNGATED_TYPES
+        and Peran.PRODUSEN_DATA not in peran.of_organization(organization.id)
+    ):
+        return _no(tk._("Organisasi ini bukan Produsen Data, jadi tidak membuat dataset."))
     return next_auth(context, data_dict)
 
 
 def _nobody(message: str) -> Any:
     @tk.chained_auth_function
     @tk.auth_sysadmins_check
-    def auth(_next_auth: Any, _context: Any, _data_dict: Any) -> dict[str, Any]:
+    def auth(_next_auth: Any, _context: Any, _data_dict: Any) -> AuthResult:
         return _no(tk._(message))
 
     return auth
@@ -420,10 +422,10 @@ def _nobody(message: str) -> Any:
 
 @tk.chained_auth_function
 @tk.auth_sysadmins_check
-def _member_create(next_auth: Any, context: Any, data_dict: Any) -> dict[str, Any]:
+def _member_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     if (data_dict or {}).get("object_type") == "package":
         answer = _editable(context, core.Package.get(data_dict.get("object")))
-        if not answer["success"]:
+        if not answer.get("success"):
             return answer
     return next_auth(context, data_dict)
 

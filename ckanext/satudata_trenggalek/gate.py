@@ -11,10 +11,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from ckanext.satudata_trenggalek.model import ddl
 
@@ -24,13 +27,13 @@ log = logging.getLogger(__name__)
 _actor: ContextVar[str | None] = ContextVar("satudata_actor", default=None)
 
 
-def _tell_actor(session: sa.orm.Session) -> None:
+def _tell_actor(session: Any) -> None:
     session.execute(
         sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": _actor.get() or ""}
     )
 
 
-@sa.event.listens_for(core.Session, "after_begin")
+@event.listens_for(core.Session, "after_begin")
 def _after_begin(_session: object, _transaction: object, connection: sa.Connection) -> None:
     """Tell the triggers who acts, also in the transactions that follow a commit in between."""
     if actor := _actor.get():
@@ -90,7 +93,7 @@ def explained() -> Iterator[None]:
     """
     try:
         yield
-    except sa.exc.DBAPIError as error:
+    except DBAPIError as error:
         core.Session.rollback()
         name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
         if name not in messages():

@@ -58,7 +58,8 @@ def doctor() -> list[str]:
     for unique in peran.UNIQUE:
         if not peran.holders(unique):
             problems.append(
-                f"no organization is {unique.value}: run `ckan satudata peran set ORG {unique.value}`"
+                f"no organization is {unique.value}:"
+                f" run `ckan satudata peran set ORG {unique.value}`"
             )
     sysadmins = core.Session.scalars(
         sa.select(core.User).where(core.User.sysadmin, core.User.state == "active")

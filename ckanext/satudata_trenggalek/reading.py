@@ -24,7 +24,8 @@ def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         ids: dataset ids.
 
     Returns:
-        id -> satudata_status, _version, _verified_at, _published_at; what is not published is absent.
+        id -> satudata_status, satudata_version, satudata_verified_at, satudata_published_at; what
+        is not published is absent.
     """
     row = model.Status
     rows = core.Session.execute(

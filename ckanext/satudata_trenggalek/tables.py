@@ -23,7 +23,6 @@ import threading
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,9 +42,6 @@ from . import files
 from .model import Table
 
 log = logging.getLogger(__name__)
-
-#: True while the loader itself calls a DataStore action.
-loading: ContextVar[bool] = ContextVar("satudata_loading", default=False)
 
 EXTENSIONS = ("csv", "tsv", "xlsx", "xls")
 DELIMITERS = ",;\t|"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -121,9 +123,7 @@ def test_data_prioritas_by_api(world: World, api: Callable[[str | None], Api]) -
 
     content_hash = walidata("satudata_status_show", id=id_)["content_hash"]
     read = {"content_hash": content_hash, "checklist": World.CHECKLIST}
-    assert "transition" in walidata.refused(
-        409, "satudata_transition", id=id_, transition="banana"
-    )
+    assert "transition" in walidata.refused(409, "satudata_transition", id=id_, transition="banana")
     assert "transition" in walidata.refused(
         409, "satudata_transition", id=id_, transition="setujui", **read
     )
@@ -140,10 +140,9 @@ def test_data_prioritas_by_api(world: World, api: Callable[[str | None], Api]) -
     # Pembina -> Walidata -> Produsen (Perpres 39/2019 Ps 35).
     walidata("satudata_transition", id=id_, transition="teruskan_ke_pembina", **read)
     is_invisible(visitor, id_, name, resource)
-    assert [r["id"] for r in pembina("satudata_queue_list", status=["diperiksa_pembina"], q="Stunting")["results"]] == [id_]  # fmt: skip
-    assert "note" in pembina.refused(
-        409, "satudata_transition", id=id_, transition="tolak_pembina"
-    )
+    queue = pembina("satudata_queue_list", status=["diperiksa_pembina"], q="Stunting")
+    assert [row["id"] for row in queue["results"]] == [id_]
+    assert "note" in pembina.refused(409, "satudata_transition", id=id_, transition="tolak_pembina")
     pembina("satudata_transition", id=id_, transition="tolak_pembina", note="Definisi kurang.")
     walidata("satudata_transition", id=id_, transition="kembalikan", note="Lengkapi definisi.")
     returned = produsen("satudata_status_show", id=id_)
@@ -185,8 +184,6 @@ def test_data_prioritas_by_api(world: World, api: Callable[[str | None], Api]) -
     assert publication["version"] == 1 and publication["content_hash"] == read["content_hash"]
     download = requests.get(shown["resources"][0]["url"], timeout=60)
     assert download.text == CSV
-    import hashlib
-
     assert publication["files"] == [
         {"id": resource, "sha256": hashlib.sha256(CSV.encode()).hexdigest(), "size": len(CSV)}
     ]
@@ -199,7 +196,7 @@ def test_data_prioritas_by_api(world: World, api: Callable[[str | None], Api]) -
         "dibuat", "prioritas", "ajukan", "teruskan_ke_pembina", "tolak_pembina", "kembalikan",
         "ajukan", "teruskan_ke_pembina", "setujui_pembina", "terbitkan",
     ]  # fmt: skip
-    assert all(b["prev_hash"] == a["hash"] for a, b in zip(events, events[1:], strict=False))
+    assert all(b["prev_hash"] == a["hash"] for a, b in itertools.pairwise(events))
 
     walidata("satudata_transition", id=id_, transition="tarik", note="Salah hitung.")
     is_invisible(visitor, id_, name, resource)

@@ -11,6 +11,7 @@ import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 
 from tests.world import World
@@ -91,7 +92,9 @@ def replace_file(world: World, user: Any, id_: str) -> None:
 
 
 def repoint(world: World, user: Any, id_: str) -> None:
-    world.call("resource_patch", user, id=_resource(id_), url="http://example.id/a.csv", url_type="")
+    world.call(
+        "resource_patch", user, id=_resource(id_), url="http://example.id/a.csv", url_type=""
+    )
 
 
 def delete_resource(world: World, user: Any, id_: str) -> None:
@@ -227,7 +230,7 @@ def test_by_jobs(world: World, door: Door, status: str) -> None:
     id_ = world.standing(status)
     before = state_of(world, id_)
     # Hiding what is hidden changes nothing and needs no refusal.
-    with contextlib.suppress(tk.NotAuthorized, tk.ValidationError, sa.exc.DBAPIError):
+    with contextlib.suppress(tk.NotAuthorized, tk.ValidationError, DBAPIError):
         door(world, {"ignore_auth": True, "user": "admin"}, id_)
     assert state_of(world, id_) == before
 
@@ -241,7 +244,7 @@ SQL = {
     "package_state": "UPDATE package SET state = 'deleted' WHERE id = :id",
     "package_row": "DELETE FROM package WHERE id = :id",
     "resource": "UPDATE resource SET url = 'x' WHERE package_id = :id",
-    "resource_extras": "UPDATE resource SET extras = '{\"x\": \"y\"}' WHERE package_id = :id",
+    "resource_extras": 'UPDATE resource SET extras = \'{"x": "y"}\' WHERE package_id = :id',
     "resource_package": "UPDATE resource SET package_id = NULL WHERE package_id = :id",
     "resource_row": "DELETE FROM resource WHERE package_id = :id",
     "tag": "UPDATE package_tag SET state = 'deleted' WHERE package_id = :id",
@@ -268,7 +271,7 @@ def test_by_sql(world: World, statement: str, status: str) -> None:
     id_ = world.standing(status)
     before = state_of(world, id_)
     parameters = {"id": id_, "resource": _resource(id_)}
-    with pytest.raises(sa.exc.DBAPIError) as error:
+    with pytest.raises(DBAPIError) as error:
         model.Session.execute(sa.text(statement), parameters)
         model.Session.commit()
     model.Session.rollback()

@@ -8,6 +8,7 @@ import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from tests.world import World
 
@@ -98,7 +99,9 @@ def test_flip(world: World, role: str, flip: Any, status: str) -> None:
 
 
 def inside_job(id_: str) -> None:
-    tk.get_action("package_patch")({"ignore_auth": True, "user": "admin"}, {"id": id_, "private": False})
+    tk.get_action("package_patch")(
+        {"ignore_auth": True, "user": "admin"}, {"id": id_, "private": False}
+    )
 
 
 def inside_orm(id_: str) -> None:
@@ -114,9 +117,7 @@ def inside_query(id_: str) -> None:
 
 
 def inside_null(id_: str) -> None:
-    model.Session.execute(
-        sa.text("UPDATE package SET private = NULL WHERE id = :id"), {"id": id_}
-    )
+    model.Session.execute(sa.text("UPDATE package SET private = NULL WHERE id = :id"), {"id": id_})
     model.Session.commit()
 
 
@@ -147,7 +148,7 @@ INSIDE = (
 @pytest.mark.parametrize("door", INSIDE)
 def test_flip_from_inside(world: World, door: Any, status: str) -> None:
     id_ = world.standing(status)
-    with pytest.raises((sa.exc.DBAPIError, tk.ValidationError)):
+    with pytest.raises((DBAPIError, tk.ValidationError)):
         door(id_)
     model.Session.rollback()
     assert visible(world, id_) == []

@@ -284,7 +284,9 @@ def test_peran(world: World) -> None:
     world.call("satudata_peran_set", "admin", organization="dukcapil", peran=[])
     try:
         with pytest.raises(tk.NotAuthorized):
-            world.call("package_create", "produsen_dukcapil", **world.metadata(owner_org="dukcapil"))
+            world.call(
+                "package_create", "produsen_dukcapil", **world.metadata(owner_org="dukcapil")
+            )
     finally:
         world.call("satudata_peran_set", "admin", organization="dukcapil", peran=["produsen_data"])
 
@@ -346,7 +348,8 @@ def test_what_is_missing_is_named(world: World) -> None:
 
 
 def test_closed_data_is_verified_and_stays_inside(world: World) -> None:
-    id_ = world.at("terverifikasi", klasifikasi="terbatas", dasar_hukum_klasifikasi="UU 14/2008 Pasal 17")["id"]  # fmt: skip
+    legal = "UU 14/2008 Pasal 17"
+    id_ = world.at("terverifikasi", klasifikasi="terbatas", dasar_hukum_klasifikasi=legal)["id"]
     status = world.status(id_, "walidata")
     assert status["status_label"] == "Terverifikasi, tidak dipublikasikan"
     assert status["due_at"] is None

@@ -69,9 +69,7 @@ def test_table_is_the_contract() -> None:
         assert {*transition.sources, transition.target} <= set(STATUSES)
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "peran"), itertools.product(CONTRACT, STATUSES, Peran)
-)
+@pytest.mark.parametrize(("name", "status", "peran"), itertools.product(CONTRACT, STATUSES, Peran))
 def test_who_may_what_when(name: str, status: str, peran: Peran) -> None:
     sources, target, holders, _note = CONTRACT[name]
     known, who = facts(status, name), actor(peran)
@@ -142,7 +140,7 @@ def test_what_was_read_is_what_is_decided(name: str, status: str, sent: str) -> 
     ("more", "name", "field"),
     [
         ({"status": "draf", "state": "draft"}, "ajukan", "state"),
-        ({"status": "draf", "blockers": ({"field": "satuan", "message": "isi"},)}, "ajukan", "blockers"),
+        ({"status": "draf", "blockers": ({"field": "x", "message": "y"},)}, "ajukan", "blockers"),
         ({"status": "diajukan", "reviewer": "walidata"}, "batalkan", "transition"),
         ({"status": "diajukan", "data_prioritas": True}, "setujui", "transition"),
         ({"status": "diajukan"}, "teruskan_ke_pembina", "transition"),
@@ -166,9 +164,7 @@ def test_schedule_only_publishes() -> None:
     system = Actor("sistem", "sistem", system=True)
     engine.check(facts("terverifikasi"), system, "terbitkan", Request())
     with pytest.raises(Refused):
-        engine.check(
-            facts("terverifikasi", approved_hash="other"), system, "terbitkan", Request()
-        )
+        engine.check(facts("terverifikasi", approved_hash="other"), system, "terbitkan", Request())
     for name in set(CONTRACT) - {"terbitkan"}:
         with pytest.raises(Refused) as error:
             engine.check(facts(TRANSITIONS[name].sources[0], name), system, name, REQUEST)
@@ -206,9 +202,7 @@ def test_checklist_must_be_whole_and_conform() -> None:
         {**GOOD, "metadata": {"sesuai": False, "note": "kurang"}},
     ):
         with pytest.raises(Refused) as error:
-            engine.check(
-                known, who, "setujui", Request(content_hash="h", checklist=checklist)
-            )
+            engine.check(known, who, "setujui", Request(content_hash="h", checklist=checklist))
         assert error.value.field == "checklist"
     not_applicable = {**GOOD, "kode_referensi": {"sesuai": None, "note": "tanpa kolom kode"}}
     engine.check(known, who, "setujui", Request(content_hash="h", checklist=not_applicable))

@@ -8,6 +8,7 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from ckan.types import Context
 
 from ckanext.satudata_trenggalek import gate, model, peran
 from ckanext.satudata_trenggalek.logic import schema
@@ -39,7 +40,7 @@ def _visible(context: Any, data_dict: dict[str, Any]) -> core.Package:
     if package is None:
         raise tk.ObjectNotFound()
     try:
-        tk.check_access("package_show", dict(context, package=package), {"id": package.id})
+        tk.check_access("package_show", Context(context, package=package), {"id": package.id})
     except tk.NotAuthorized:
         raise tk.ObjectNotFound() from None
     return package
@@ -130,7 +131,7 @@ def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     service.transition(
         package.id, user, name, schema.request(data_dict), schema.moment(data_dict, "publish_at")
     )
-    return _status(core.Package.get(package.id), user)
+    return _status(package, user)
 
 
 def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
@@ -327,7 +328,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     return {
         "count": count,
         "facets": {
-            "status": {status: n for status, n in statuses},
+            "status": dict(statuses),
             "organization": [
                 {"name": n, "title": title, "count": k} for n, title, k in organizations
             ],

@@ -65,5 +65,6 @@ def satudata_guess_format(
 ) -> None:
     """CKAN's guess of the format, which a malformed address would crash."""
     if isinstance(data.get((*key[:-1], "url")), str):
+        guess: Any = tk.get_validator("if_empty_guess_format")
         with contextlib.suppress(ValueError):
-            tk.get_validator("if_empty_guess_format")(key, data, errors, context)
+            guess(key, data, errors, context)

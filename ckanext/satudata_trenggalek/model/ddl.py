@@ -289,11 +289,8 @@ def install(connection: Connection) -> None:
         connection: of a role that owns the tables.
     """
     for signature, body in FUNCTIONS.items():
-        connection.exec_driver_sql(
-            f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata${body}\n$satudata$".replace(
-                "%", "%%"
-            )
-        )
+        statement = f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata$"
+        connection.exec_driver_sql((statement + body + "\n$satudata$").replace("%", "%%"))
     for table, triggers in TRIGGERS.items():
         for name, definition in triggers:
             kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in definition else "TRIGGER"

@@ -39,7 +39,7 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
     """What stands between a draft and `ajukan` (Perpres 39/2019 Ps 32-33).
 
     Returns:
-        [{"field", "message"}], message translated; field as in the form, or `resources/<id>/<field>`.
+        [{"field", "message"}], message translated; field of the form or `resources/<id>/<field>`.
     """
     dataset = tk.get_action("package_show")(
         {"ignore_auth": True, "use_cache": False, "user": ""}, {"id": package.id}
