@@ -291,11 +291,13 @@ class Home:
                 umask=0o007,
                 **self.identity,
             )
-        self.save(
-            f"run/{service.name}.pid",
-            {"pid": process.pid, "started": started_at(process.pid), "boot": boot_id()},
-        )
+        self.remember(service.name, process.pid)
         return process
+
+    def remember(self, name: str, pid: int) -> None:
+        """Writes the pid file by which a later run knows the process as ours."""
+        record = {"pid": pid, "started": started_at(pid), "boot": boot_id()}
+        self.save(f"run/{name}.pid", record)
 
     def last_words(self, name: str) -> str:
         """The gist of the end of a log: its last line that names an error, or else its last."""

@@ -145,6 +145,10 @@ class TestPortal(Portal):
         self.ckan("db", "init")
         self.set_permissions()
 
+    def down(self) -> None:
+        self.stop("pytest")
+        super().down()
+
     def serve(self) -> None:
         """Starts CKAN and the worker for browser tests (called by the fixture `server`)."""
         self.start(
@@ -174,12 +178,21 @@ class TestPortal(Portal):
                 SATUDATA_CODE=str(CODE),
                 SATUDATA_TEST_URL=self.url,
             )
-            process = subprocess.Popen(command, cwd=ROOT, env=env, umask=0o007)
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=env,
+                umask=0o007,
+                # A shell's background jobs ignore it, and pytest could not be interrupted.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
             try:
+                self.remember("pytest", process.pid)
                 return process.wait()
             except BaseException:
                 process.send_signal(signal.SIGINT)
-                process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(30)
                 raise
 
 
