@@ -10,16 +10,17 @@ import datetime as dt
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 from babel.dates import format_date
 from babel.numbers import format_decimal
+from ckan.lib.files import Settings
 from markupsafe import Markup, escape
 
-from ckanext.satudata_trenggalek import peran, tables
+from ckanext.satudata_trenggalek import files, peran, tables
 from ckanext.satudata_trenggalek.model import Status
 from ckanext.satudata_trenggalek.workflow import calendar, engine, table
 from ckanext.satudata_trenggalek.workflow.table import Peran
@@ -141,9 +142,9 @@ def satudata_pil(status: str, label: str | None = None) -> Markup:
     """
     known = table.STATUSES[status]
     tone = "live" if known.public else known.tone
-    return Markup('<span class="sd-pill is-{}"><i class="fa {}" aria-hidden="true"></i> {}</span>').format(
-        tone, _ICONS[known.tone], label or tk._(known.label)
-    )
+    return Markup(
+        '<span class="sd-pill is-{}"><i class="fa {}" aria-hidden="true"></i> {}</span>'
+    ).format(tone, _ICONS[known.tone], label or tk._(known.label))
 
 
 def satudata_ikon(event: str) -> str:
@@ -170,7 +171,7 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         event: of satudata_history_list.
         status: satudata_status_show of its dataset.
     """
-    said = {
+    said: str = {
         "dibuat": tk._("Dataset dibuat"),
         "adopsi": tk._("Diambil alih dari portal sebelum alur ini ada"),
         "ajukan": tk._("Diajukan ke Walidata"),
@@ -188,7 +189,7 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "prioritas": tk._("Ditandai Data Prioritas"),
         "dihapus": tk._("Dataset dihapus"),
         "dihapus_permanen": tk._("Dataset dihapus permanen"),
-    }.get(event["event"], event["event"])
+    }.get(event["event"]) or event["event"]
     detail = event.get("detail") or {}
     if event["event"] == "prioritas" and not detail.get("data_prioritas"):
         said = tk._("Tanda Data Prioritas dilepas")
@@ -200,12 +201,12 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
 
 def satudata_nada(status: str | None) -> str:
     """Tone (colour family, see desk.css) of a status; empty for none."""
-    return table.STATUSES[status].tone if status in table.STATUSES else ""
+    return table.STATUSES[status].tone if status else ""
 
 
 def satudata_label_status(status: str | None) -> str:
     """Translated label of a status."""
-    return tk._(table.STATUSES[status].label) if status in table.STATUSES else ""
+    return tk._(table.STATUSES[status].label) if status else ""
 
 
 def satudata_tindakan(name: str) -> table.Transition | None:
@@ -237,7 +238,7 @@ def satudata_prinsip() -> dict[str, str]:
         tk._("Interoperabilitas"),
         tk._("Kode Referensi dan Data Induk"),
     )
-    return dict(zip(table.PRINSIP, labels))
+    return dict(zip(table.PRINSIP, labels, strict=True))
 
 
 def satudata_lewat(due_at: str | dt.datetime | None) -> str:
@@ -382,7 +383,7 @@ def satudata_catatan_kembali(id: str) -> dict[str, Any] | None:
 
 
 def satudata_tabel(resource: Mapping[str, Any]) -> dict[str, Any] | None:
-    """State of a file's table in the DataStore: state, message, rows, columns; None for no table."""
+    """State of a file's table (state, message, rows, columns); None for no table."""
     if not tables.is_table(dict(resource)):
         return None
     row = tables.state(resource["id"])
@@ -494,6 +495,9 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
     anchor = satudata_jangkar(field["field_name"])
     described = [f"{anchor}-hint"] if field.get("help_text") or field.get("contoh") else []
     attrs = {"class": "form-control", **field.get("form_attrs", {})}
+    if attrs.get("data-module") == "autocomplete":
+        # Select2 has no name for those who hear the page, and these fields are plain text.
+        attrs = {key: value for key, value in attrs.items() if not key.startswith("data-module")}
     if errors and errors.get(field["field_name"]):
         described.append(f"{anchor}-error")
         attrs["aria-invalid"] = "true"
@@ -509,7 +513,11 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
         "label": {"id": text, "en": text},
         # Scheming puts these of the organization on a box around the control.
         "form_attrs": {} if snippet.endswith("organization.html") else attrs,
-        "form_select_attrs": {**attrs, "class": "form-select", **field.get("form_select_attrs", {})},
+        "form_select_attrs": {
+            **attrs,
+            "class": "form-select",
+            **field.get("form_select_attrs", {}),
+        },
     }
 
 
@@ -557,6 +565,11 @@ def _first(messages: Any) -> str:
     return str(messages[0] if isinstance(messages, list) else messages)
 
 
+def satudata_batas_unggah() -> int:
+    """The largest upload in bytes, -1 for none."""
+    return cast(Settings, files.storage().settings).max_size
+
+
 def satudata_per_langkah(
     schema: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -584,6 +597,15 @@ def satudata_tautan_isian(dataset: Mapping[str, Any], field: str) -> str:
     return f"{url}#{satudata_jangkar(name)}" if name else url
 
 
+def satudata_halaman(page: Any, **kept: Any) -> Markup:
+    """The pager of a list, with words for its arrows."""
+    html = str(page.pager(**kept))
+    for side, word in (("left", tk._("Sebelumnya")), ("right", tk._("Berikutnya"))):
+        arrow = f'<i class="fa-solid fa-chevron-{side}"></i>'
+        html = html.replace(arrow, f'{arrow}<span class="visually-hidden">{escape(word)}</span>')
+    return Markup(html)
+
+
 # Home --------------------------------------------------------------------------------------------
 #: Icons of the ten topics (schemas/vocab/kategori.yaml).
 _ICON_OF_TOPIC = {
@@ -606,10 +628,10 @@ def satudata_beranda() -> dict[str, Any]:
         fq="dataset_type:dataset capacity:public",
         sort="metadata_modified desc",
         rows=4,
-        **{"facet.field": ["organization", "groups", "kategori"], "facet.limit": -1},
+        **{"facet.field": ["organization", "groups"], "facet.limit": -1},
     ) or {"count": 0, "facets": {}, "results": []}
     facets = found["facets"]
-    counts = facets.get("groups") or facets.get("kategori") or {}
+    counts = facets.get("groups", {})
     return {
         "count": found["count"],
         "organizations": len(facets.get("organization", {})),

@@ -9,6 +9,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import ckan.plugins.toolkit as tk
 import flask
@@ -16,6 +17,7 @@ from ckan.config.middleware.flask_app import csrf
 from ckan.lib.pagination import Page
 from flask import Blueprint
 from flask.typing import ResponseReturnValue as Response
+from flask_wtf.csrf import CSRFError
 
 from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek import schema
@@ -40,6 +42,21 @@ def _only_from_our_forms() -> None:
     """
     if tk.request.method == "POST" and flask.current_app.config["WTF_CSRF_ENABLED"]:
         csrf.protect()
+
+
+@satudata.app_errorhandler(CSRFError)
+def _expired(_error: CSRFError) -> Response:
+    """A form that was sent after its session ended: to the login page, and back to the form."""
+    if tk.current_user.is_anonymous and not tk.request.path.startswith("/api"):
+        tk.h.flash_error(
+            tk._("Sesi Anda berakhir, jadi tidak ada yang tersimpan. Masuk lagi untuk melanjutkan.")
+        )
+        referrer = urlsplit(tk.request.referrer or "")
+        back = referrer.path + (f"?{referrer.query}" if referrer.query else "")
+        came_from = back if referrer.netloc == tk.request.host else None
+        return tk.redirect_to("user.login", came_from=came_from)
+    content = tk._("Formulir ini sudah kedaluwarsa. Muat ulang halamannya, lalu kirim lagi.")
+    return tk.render("error_document_template.html", {"code": 400, "content": content}), 400
 
 
 # What every page asks ----------------------------------------------------------------------------
@@ -111,7 +128,8 @@ def _by_deadline(rows: Iterable[dict[str, Any]]) -> list[tuple[str, bool, list[d
 def antrean() -> Response:
     """The queue of Walidata and Pembina; its state lives in the address."""
     if tk.current_user.is_anonymous or not (
-        h.satudata_berperan("walidata", "pembina_data") or tk.current_user.sysadmin
+        h.satudata_berperan("walidata", "pembina_data")
+        or getattr(tk.current_user, "sysadmin", False)
     ):
         _refuse(
             tk._(
@@ -131,7 +149,10 @@ def antrean() -> Response:
         "offset": (page - 1) * PAGE,
         **{key: current[key] for key in ("status", "overdue") if key in current},
     }
-    found = _get("satudata_queue_list", **{key: value for key, value in asked.items() if value})
+    try:
+        found = _get("satudata_queue_list", **{key: value for key, value in asked.items() if value})
+    except tk.ValidationError as error:  # an address that no form of ours makes
+        tk.abort(400, " ".join(map(str, error.error_summary.values())))
     facets = found["facets"]
     for tab in tabs:
         tab["count"] = sum(facets["status"].get(name, 0) for name in tab.get("status", ()))
@@ -286,9 +307,7 @@ def _done(transition: str, status: Mapping[str, Any]) -> str:
         "terbitkan": tk._("Dataset terbit sebagai versi {version}."),
         "tarik": tk._("Dataset ditarik dari publik."),
         "buka_kembali": tk._("Dataset dibuka kembali sebagai draf."),
-    }[transition].format(
-        organization=status["organization_title"] or "", version=status["version"]
-    )
+    }[transition].format(organization=status["organization_title"] or "", version=status["version"])
 
 
 def _checklist(form: Mapping[str, str]) -> dict[str, dict[str, Any]]:
