@@ -377,7 +377,7 @@ def satudata_peristiwa(id: str, page: int = 1, size: int = 100) -> tuple[int, li
 @_once
 def satudata_catatan_kembali(id: str) -> dict[str, Any] | None:
     """The last event that sent the dataset back with a note, None when there is none."""
-    sent_back = ("kembalikan", "tolak_pembina")
+    sent_back = ("kembalikan", "tolak_pembina", "tarik")
     events = satudata_peristiwa(id)[1]
     return next((e for e in events if e["event"] in sent_back and e["note"]), None)
 
