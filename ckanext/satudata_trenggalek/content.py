@@ -24,7 +24,7 @@ PACKAGE_FIELDS = (
 #: Columns of `resource` likewise. `size`, `hash`: the pointer row says those of the bytes.
 RESOURCE_FIELDS = (
     "url", "format", "description", "name", "resource_type", "mimetype", "mimetype_inner",
-    "url_type",
+    "url_type", "cache_url",
 )  # fmt: skip
 
 

@@ -80,6 +80,13 @@ def messages() -> dict[str, tuple[str, str]]:
             "name",
             tk._("Nama ini sudah dipakai dataset yang pernah terbit. Pilih nama lain."),
         ),
+        ddl.IN_USE: (
+            "state",
+            tk._(
+                "Dipakai dataset yang sedang diperiksa atau sudah terbit, jadi nama dan statusnya"
+                " tetap."
+            ),
+        ),
         ddl.APPEND_ONLY: ("status", tk._("Catatan riwayat tidak dapat diubah atau dihapus.")),
     }
 

@@ -70,12 +70,12 @@ def towards(held: dict[str, frozenset[Peran]], owner_org: str | None) -> frozens
 
 
 def holders(peran: Peran) -> list[str]:
-    """Ids of the organizations with a row that names this peran."""
+    """Ids of the organizations that hold this peran by a row of their own, deleted ones too."""
     return list(
         core.Session.scalars(
-            sa.select(OrganizationPeran.organization_id).where(
-                OrganizationPeran.peran.contains([peran.value])
-            )
+            sa.select(OrganizationPeran.organization_id)
+            .join(core.Group, core.Group.id == OrganizationPeran.organization_id)
+            .where(OrganizationPeran.peran.contains([peran.value]))
         )
     )
 

@@ -9,12 +9,14 @@ import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
-from ckanext.satudata_trenggalek import doors, files, helpers, reading, schema
+from ckanext.satudata_trenggalek import files, helpers, reading, schema
+from ckanext.satudata_trenggalek.doors import auth as door_auth
+from ckanext.satudata_trenggalek.doors import hiding, requests, writing
 from ckanext.satudata_trenggalek.logic import action, auth
 
 
-@tk.blanket.actions(dict(get_local_functions(action)) | doors.ACTIONS)
-@tk.blanket.auth_functions(dict(get_local_functions(auth)) | doors.AUTH)
+@tk.blanket.actions(dict(get_local_functions(action)) | writing.ACTIONS | hiding.ACTIONS)
+@tk.blanket.auth_functions(dict(get_local_functions(auth)) | door_auth.AUTH)
 @tk.blanket.blueprints
 @tk.blanket.cli
 @tk.blanket.config_declarations
@@ -40,8 +42,9 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         tk.add_resource("assets", "satudata_trenggalek")
 
     def make_middleware(self, app: Any, config: Any) -> Any:
-        """Limits of uploads, headers of downloads."""
+        """Limits of uploads, headers of downloads, where requests come from."""
         files.middleware(app)
+        requests.middleware(app)
         return app
 
     def get_resource_uploader(self, data_dict: dict[str, Any]) -> Any:
@@ -50,11 +53,11 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
 
     def after_dataset_create(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Inside core's transaction, before its commit."""
-        doors.after_dataset_create(context, pkg_dict)
+        writing.after_dataset_create(context, pkg_dict)
 
     def after_dataset_update(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Likewise."""
-        doors.follow_kategori(pkg_dict["id"])
+        writing.follow_kategori(pkg_dict["id"])
 
     def after_dataset_show(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Public fields."""
@@ -64,7 +67,11 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         self, search_results: dict[str, Any], search_params: dict[str, Any]
     ) -> dict[str, Any]:
         """Public fields; nothing stale."""
-        return reading.after_dataset_search(search_results)
+        return reading.after_dataset_search(search_results, search_params)
+
+    def before_dataset_search(self, search_params: dict[str, Any]) -> dict[str, Any]:
+        """What the check above needs."""
+        return reading.before_dataset_search(search_params)
 
     def before_dataset_index(self, pkg_dict: dict[str, Any]) -> dict[str, Any]:
         """Second lock."""

@@ -61,26 +61,41 @@ def after_dataset_show(dataset: dict[str, Any]) -> None:
     _replace_ours(dataset, published([dataset["id"]]).get(dataset["id"]))
 
 
-def after_dataset_search(found: dict[str, Any]) -> dict[str, Any]:
+#: What a chosen list of fields (`fl`) must hold for the check of its results.
+_NEEDED = ("id", "capacity", "dataset_type")
+
+
+def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
+    """Ask Solr also for what `after_dataset_search` needs to check a result."""
+    if fields := params.get("fl"):
+        asked = fields.split() if isinstance(fields, str) else list(fields)
+        added = [name for name in _NEEDED if name not in asked]
+        params["fl"] = [*asked, *added]
+        params["extras"] = {**(params.get("extras") or {}), "satudata_fl": added}
+    return params
+
+
+def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Add the public fields; drop what Solr calls public and the database does not.
 
     Solr is told after the commit, so an index that was missed may still show what was withdrawn.
     """
-    results = [r for r in found["results"] if isinstance(r, dict) and "id" in r]
-    fields = published(r["id"] for r in results)
+    added = (params.get("extras") or {}).get("satudata_fl")
+    fields = published(row["id"] for row in found["results"])
     kept = []
-    for dataset in found["results"]:
-        if isinstance(dataset, dict) and "id" in dataset and "private" in dataset:
-            stale = (
-                not dataset["private"]
-                and dataset["id"] not in fields
-                and dataset.get("type") not in UNGATED_TYPES
-            )
-            if stale:
-                found["count"] = max(0, found["count"] - 1)
-                continue
-            _replace_ours(dataset, fields.get(dataset["id"]))
-        kept.append(dataset)
+    for row in found["results"]:
+        if added is None:
+            public, type_ = not row.get("private"), row.get("type")
+        else:
+            public, type_ = row.get("capacity") == "public", row.get("dataset_type")
+        if public and row["id"] not in fields and type_ not in UNGATED_TYPES:
+            found["count"] = max(0, found["count"] - 1)
+            continue
+        if added is None:
+            _replace_ours(row, fields.get(row["id"]))
+        for name in added or ():
+            row.pop(name, None)
+        kept.append(row)
     found["results"] = kept
     return found
 

@@ -103,7 +103,6 @@ def test_member_list_names_unpublished_datasets(world: World) -> None:
 
 
 ORACLES: list[tuple[str, str, dict[str, Any]]] = [
-    ("package_activity_list", "id", {}),
     ("package_relationships_list", "id", {}),
     ("dataset_follower_count", "id", {}),
     ("am_following_dataset", "id", {}),
@@ -316,23 +315,6 @@ def test_tag_delete_changes_verified_data(world: World) -> None:
     finally:
         model.Session.rollback()
     assert "dihapus-admin" in str(world.call("package_show", None, id=dataset["id"])["tags"])
-
-
-def test_activity_shows_views_of_unpublished_datasets(world: World) -> None:
-    """Activities of views carry no permission labels in core: everybody reads them."""
-    dataset = world.draft()
-    world.call(
-        "resource_view_create",
-        "produsen_dinkes",
-        resource_id=dataset["resources"][0]["id"],
-        view_type="text_view",
-        title="Judul rahasia",
-    )
-    for user in ("produsen_dinkes", world.call("get_site_user", None)["name"]):
-        shown = str(world.call("user_activity_list", "warga", id=user, limit=100))
-        assert dataset["id"] not in shown
-        assert dataset["resources"][0]["id"] not in shown
-        assert "Judul rahasia" not in shown
 
 
 def test_number_of_drafts_is_told(world: World) -> None:

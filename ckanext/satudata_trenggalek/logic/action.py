@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from ckan.types import Context
 
 from ckanext.satudata_trenggalek import gate, model, peran
+from ckanext.satudata_trenggalek.doors import package_of
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import (
@@ -35,8 +36,8 @@ def _visible(context: Any, data_dict: dict[str, Any]) -> core.Package:
     Raises:
         tk.ObjectNotFound: unknown and forbidden alike.
     """
-    name = tk.get_or_bust(data_dict, "id")
-    package = core.Package.get(name) if isinstance(name, str) else None
+    tk.get_or_bust(data_dict, "id")
+    package = package_of(data_dict, "id")
     if package is None:
         raise tk.ObjectNotFound()
     try:
@@ -184,7 +185,8 @@ def _visible_to_desk(context: Any, data_dict: dict[str, Any]) -> core.Package:
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     if user and user.is_authenticated:
         held = service.actor(user, None).peran
-        package = core.Package.get(tk.get_or_bust(data_dict, "id"))
+        tk.get_or_bust(data_dict, "id")
+        package = package_of(data_dict, "id")
         if package and Peran.FORUM_SATU_DATA in held and package.state != "deleted":
             return package
     return _visible(context, data_dict)
@@ -387,8 +389,8 @@ def satudata_publication_show(context: Any, data_dict: dict[str, Any]) -> dict[s
 
     :param id: id or name of a published dataset
     """
-    name = tk.get_or_bust(data_dict, "id")
-    package = core.Package.get(name) if isinstance(name, str) else None
+    tk.get_or_bust(data_dict, "id")
+    package = package_of(data_dict, "id")
     row = core.Session.get(model.Status, package.id, populate_existing=True) if package else None
     if not package or package.private or not row or row.status not in PUBLIC:
         raise tk.ObjectNotFound()
@@ -450,19 +452,16 @@ def satudata_peran_set(context: Any, data_dict: dict[str, Any]) -> list[dict[str
     wanted = {Peran(name) for name in names}
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     with gate.explained():
-        for unique in peran.UNIQUE:
-            others = [o for o in peran.holders(unique) if o != organization.id]
-            if unique in wanted and others:
-                other = core.Group.get(others[0])
-                raise tk.ValidationError(
-                    {
-                        "peran": [
-                            tk._(
-                                "{peran} hanya satu, sekarang {name}. Cabut dahulu dari sana."
-                            ).format(peran=unique.value, name=other.name if other else others[0])
-                        ]
-                    }
-                )
+        for unique in wanted & set(peran.UNIQUE):
+            for id_ in peran.holders(unique):
+                other = core.Group.get(id_)
+                if other and other.state == "active" and id_ != organization.id:
+                    message = tk._("{peran} hanya satu, sekarang {name}. Cabut dahulu dari sana.")
+                    raise tk.ValidationError(
+                        {"peran": [message.format(peran=unique.value, name=other.name)]}
+                    )
+                # What an organization held that is gone falls back to whoever comes after it.
+                peran.assign(id_, peran.of_organization(id_) - {unique})
         before = peran.of_organization(organization.id)
         peran.assign(organization.id, wanted)
         service.record(

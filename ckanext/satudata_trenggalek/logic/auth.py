@@ -7,7 +7,7 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 
-from ckanext.satudata_trenggalek import doors, model
+from ckanext.satudata_trenggalek import doors, model, peran
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import TRANSITIONS, Peran
 
@@ -68,7 +68,7 @@ def _is_sysadmin(context: Any) -> bool:
 def satudata_queue_list(context: Any, _data_dict: dict[str, Any]) -> dict[str, Any]:
     """Whoever acts for some organization; sysadmins."""
     user = context.get("auth_user_obj")
-    held = doors.peran.of_user(user.id) if user and user.is_authenticated else {}
+    held = peran.of_user(user.id) if user and user.is_authenticated else {}
     return _answer(any(held.values()))
 
 

@@ -11,6 +11,8 @@ from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import STATUSES
 
 MAX_LIMIT = 100
+#: How far ahead one schedules: Daftar Data is decided for a year (Perpres 39/2019 Ps 26).
+MAX_AHEAD = dt.timedelta(days=366)
 
 
 def _invalid(field: str, message: str) -> tk.ValidationError:
@@ -29,7 +31,7 @@ def text(data: dict[str, Any], field: str, maximum: int = engine.MAX_NOTE) -> st
         raise _invalid(
             field, tk._("Terlalu panjang, paling banyak {n} karakter.").format(n=maximum)
         )
-    if "\x00" in value:
+    if not engine.storable(value):
         raise _invalid(field, tk._("Berisi karakter yang tidak dapat disimpan."))
     return value
 
@@ -39,9 +41,9 @@ def number(data: dict[str, Any], field: str, default: int, maximum: int | None =
     value = data.get(field, default)
     try:
         result = int(value)
-        if result < 0 or isinstance(value, bool) or result > 2**31:
+        if result < 0 or isinstance(value, bool) or result >= 2**31:
             raise ValueError
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise _invalid(field, tk._("Harus berupa bilangan bulat, 0 atau lebih.")) from None
     return result if maximum is None else min(result, maximum)
 
@@ -91,18 +93,20 @@ def moment(data: dict[str, Any], field: str) -> dt.datetime | None:
         raise _invalid(
             field, tk._("Tulis waktu ISO 8601 dengan zona, misalnya 2026-12-01T09:00:00+07:00.")
         )
-    if result <= dt.datetime.now(dt.timezone.utc):
+    now = dt.datetime.now(dt.timezone.utc)
+    if result <= now:
         raise _invalid(field, tk._("Waktu sudah lewat. Pilih waktu yang akan datang."))
+    if result > now + MAX_AHEAD:
+        raise _invalid(field, tk._("Terlalu jauh. Pilih waktu dalam satu tahun ke depan."))
     return result
 
 
 def request(data: dict[str, Any]) -> engine.Request:
     """The parameters of a transition."""
     checklist = data.get("checklist")
-    result = engine.Request(
+    return engine.Request(
         note=text(data, "note"),
         public_note=text(data, "public_note"),
         content_hash=text(data, "content_hash", 100),
         checklist={} if checklist is None or checklist == "" else checklist,
     )
-    return result

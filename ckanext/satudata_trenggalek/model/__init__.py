@@ -28,7 +28,7 @@ class Status(tk.BaseModel):
     data_prioritas: Mapped[bool] = mapped_column(sa.Boolean, server_default="false")
     #: a, b or c of Perpres 39/2019 Ps 28.
     prioritas_kriteria: Mapped[str | None] = mapped_column(sa.Text)
-    #: User ids that made what is to be verified; kept by the triggers, emptied at publication.
+    #: User ids of all who made it, through every version; kept by the triggers.
     makers: Mapped[list[str]] = mapped_column(ARRAY(sa.Text), server_default="{}")
     #: What was approved: "sha256:" + hex, see content.py.
     content_hash: Mapped[str | None] = mapped_column(sa.Text)

@@ -21,6 +21,7 @@ from ckanext.satudata_trenggalek.workflow.table import EDITABLE, PUBLIC, UNGATED
 #: Constraint names that the triggers raise with; gate.py turns them into messages.
 UNVERIFIED, FROZEN, UNADOPTED = "satudata_unverified", "satudata_frozen", "satudata_unadopted"
 NAME_TAKEN, APPEND_ONLY = "satudata_name_taken", "satudata_append_only"
+IN_USE = "satudata_in_use"
 
 
 def _array(values: tuple[str, ...]) -> str:
@@ -54,6 +55,10 @@ BEGIN
     IF EXISTS (SELECT 1 FROM package
                WHERE id = pkg AND type <> ALL ({_array(UNGATED_TYPES)})) THEN
       {_raise(UNADOPTED, "dataset %s has no status", "pkg")}
+    -- What is no data has no files either: nobody calls data a harvest source.
+    ELSIF what NOT IN ('member', 'package_relationship')
+          AND EXISTS (SELECT 1 FROM package WHERE id = pkg) THEN
+      {_raise(UNVERIFIED, "%s: dataset %s is none", "what", "pkg")}
     END IF;
     RETURN;
   END IF;
@@ -70,6 +75,10 @@ DECLARE
   s satudata_status;
   actor text := current_setting('satudata.actor', true);
 BEGIN
+  IF TG_OP <> 'DELETE' AND EXISTS (SELECT 1 FROM satudata_publication
+                                   WHERE name = NEW.name AND package_id <> NEW.id) THEN
+    {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
+  END IF;
   IF TG_OP = 'INSERT' THEN
     IF NEW.type = ANY ({_array(UNGATED_TYPES)}) THEN RETURN NEW; END IF;
     IF NEW.private IS NOT TRUE THEN
@@ -118,11 +127,24 @@ BEGIN
         WHERE package_id = NEW.id;
     END IF;
   END IF;
-  IF EXISTS (SELECT 1 FROM satudata_publication
-             WHERE name = NEW.name AND package_id <> NEW.id) THEN
-    {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
-  END IF;
   RETURN NEW;
+END""",
+    # An organization or group that frozen datasets show keeps its name and state.
+    "satudata_guard_group() RETURNS trigger": f"""
+BEGIN
+  IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name AND NEW.state = OLD.state
+     AND NEW.type = OLD.type AND NEW.is_organization IS NOT DISTINCT FROM OLD.is_organization THEN
+    RETURN NEW;
+  END IF;
+  IF EXISTS (SELECT 1 FROM package p JOIN satudata_status s ON s.package_id = p.id
+             WHERE s.status <> ALL ({_array(EDITABLE)})
+               AND (p.owner_org = OLD.id
+                    OR EXISTS (SELECT 1 FROM member m WHERE m.table_name = 'package'
+                                 AND m.table_id = p.id AND m.group_id = OLD.id
+                                 AND m.state = 'active'))) THEN
+    {_raise(IN_USE, "group %s: frozen datasets belong to it", "OLD.id")}
+  END IF;
+  RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END""",
     # The status row follows the package row, so that no way of creating a dataset is without one.
     "satudata_follow_package() RETURNS trigger": f"""
@@ -250,6 +272,13 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
             " EXECUTE FUNCTION satudata_follow_package()",
         ),
     ),
+    '"group"': (
+        (
+            "satudata_guard",
+            'BEFORE UPDATE OR DELETE ON "group" FOR EACH ROW'
+            " EXECUTE FUNCTION satudata_guard_group()",
+        ),
+    ),
     "resource": (("satudata_guard", _ROW.format("resource", "satudata_guard_resource")),),
     **{
         table: (("satudata_guard", _ROW.format(table, "satudata_guard_child")),)
@@ -310,18 +339,28 @@ def uninstall(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name} CASCADE")
 
 
+def _expected(definition: str) -> tuple[int, str]:
+    """pg_trigger.tgtype (PostgreSQL's src/include/catalog/pg_trigger.h) and the function's name."""
+    events = definition.split(" ON ")[0]
+    bits = (("BEFORE", 2), ("INSERT", 4), ("DELETE", 8), ("UPDATE", 16))
+    function = definition.split("FUNCTION ")[1].split("(")[0]
+    return 1 + sum(bit for word, bit in bits if word in events), function
+
+
 def missing(connection: Connection) -> list[str]:
     """What of layer 0 is absent, switched off or altered.
 
     Returns:
         names such as "trigger satudata_guard on package"; empty when the gate stands.
     """
-    enabled = {
-        (row.relname, row.tgname)
+    standing = {
+        (row.table, row.tgname): (row.tgtype, row.proname)
         for row in connection.execute(
             sa.text(
-                "SELECT c.relname, t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-                " WHERE t.tgname LIKE 'satudata_%' AND t.tgenabled = 'A'"
+                "SELECT t.tgrelid::regclass::text AS table, t.tgname, t.tgtype, p.proname"
+                " FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
+                " JOIN pg_proc p ON p.oid = t.tgfoid"
+                " WHERE t.tgname LIKE 'satudata_%' AND t.tgenabled = 'A' AND t.tgqual IS NULL"
                 " AND pg_table_is_visible(c.oid)"
             )
         )
@@ -338,8 +377,8 @@ def missing(connection: Connection) -> list[str]:
     gone = [
         f"trigger {name} on {table}"
         for table, triggers in TRIGGERS.items()
-        for name, _definition in triggers
-        if (table, name) not in enabled
+        for name, definition in triggers
+        if standing.get((table, name)) != _expected(definition)
     ]
     for signature, body in FUNCTIONS.items():
         name = signature.split("(")[0]

@@ -234,6 +234,11 @@ GUARDS = {
 _OF_REQUEST = frozenset({"checklist", "content_hash"})
 
 
+def storable(text: str) -> bool:
+    """Whether PostgreSQL can keep the text: no NUL, no lone surrogate."""
+    return "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
 def parse_checklist(checklist: Any, complete: bool = False) -> dict[str, dict[str, Any]]:
     """Read a checklist: principle -> {"sesuai": true | false | null, "note": text}.
 
@@ -283,6 +288,10 @@ def parse_checklist(checklist: Any, complete: bool = False) -> dict[str, dict[st
                 name=name,
             )
         note = note.strip()
+        if not storable(note):
+            raise Refused(
+                "checklist", N_("Catatan prinsip {name} tidak dapat disimpan."), name=name
+            )
         if len(note) > MAX_NOTE:
             raise Refused("checklist", N_("Catatan prinsip {name} terlalu panjang."), name=name)
         if sesuai is None and not note:
@@ -341,6 +350,8 @@ def check(
             label=transition.label,
             status=label(facts),
         )
+    # Wrong also where none is asked for: what is recorded is well-formed.
+    parse_checklist(request.checklist)
     if transition.note_required and not request.note:
         raise Refused("note", N_("Tulis catatan: apa alasannya dan apa yang harus diperbaiki."))
     for field_, text in (("note", request.note), ("public_note", request.public_note)):

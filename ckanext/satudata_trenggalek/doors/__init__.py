@@ -1,0 +1,85 @@
+"""Core's other doors: chained actions and auth functions in front of the triggers.
+
+The triggers hold without them; these give people a 403, 404 or 409 with a remedy instead of a 500,
+and close what is not in the main database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.authz as authz
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+from ckan.types import Context
+from flask import has_request_context
+
+from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.workflow.table import Peran
+
+#: Keys of what we add at reading; core's package_patch sends back what package_show gave.
+PREFIX = "satudata_"
+
+
+def user_of(context: Any) -> core.User | None:
+    """The user on whose behalf an action runs; None for jobs (`ignore_auth` outside a request)."""
+    if context.get("ignore_auth"):
+        user: Any = tk.current_user if has_request_context() else None
+    else:
+        user = context.get("auth_user_obj") or core.User.get(context.get("user"))
+    return user if user and user.is_authenticated else None
+
+
+def held(context: Any, owner_org: str | None) -> frozenset[Peran]:
+    """The peran in which the caller acts towards datasets of owner_org."""
+    user = context.get("auth_user_obj") or core.User.get(context.get("user"))
+    if not user or not user.is_authenticated:
+        return frozenset()
+    return peran.towards(peran.of_user(user.id), owner_org)
+
+
+def status_of(package_id: str) -> model.Status | None:
+    """The status row as the database has it now."""
+    return core.Session.get(model.Status, package_id, populate_existing=True)
+
+
+def text(value: Any) -> str | None:
+    """An identifier as sent; None for what is no storable text, which then is unknown."""
+    if not isinstance(value, str) or "\x00" in value:
+        return None
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return None
+    return value
+
+
+def package_of(data: Any, *keys: str) -> core.Package | None:
+    """The dataset that the first of keys with a value names, by id or name."""
+    name = next((text(data[key]) for key in keys if (data or {}).get(key)), None)
+    return core.Package.get(name) if name else None
+
+
+def package_of_resource(resource_id: Any) -> core.Package | None:
+    """The dataset of a resource."""
+    name = text(resource_id)
+    resource = core.Resource.get(name) if name else None
+    return resource.package if resource else None
+
+
+def package_of_view(data: Any) -> core.Package | None:
+    """The dataset of the view `id`, or of the resource `resource_id`."""
+    name = text((data or {}).get("id"))
+    view = core.ResourceView.get(name) if name else None
+    return package_of_resource(view.resource_id if view else (data or {}).get("resource_id"))
+
+
+def may_see(context: Any, package: core.Package) -> bool:
+    """Whether the caller may read the dataset (permission labels; sysadmins all)."""
+    asked = Context(
+        user=context.get("user", ""),
+        auth_user_obj=context.get("auth_user_obj") or core.User.get(context.get("user")),
+        ignore_auth=context.get("ignore_auth", False),
+        package=package,
+    )
+    return authz.is_authorized_boolean("package_show", asked, {"id": package.id})

@@ -1,0 +1,186 @@
+"""Auth functions, chained (layer 2). Each is asked of sysadmins too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+from ckan.types import AuthResult
+
+from ckanext.satudata_trenggalek import gate, peran
+from ckanext.satudata_trenggalek.doors import (
+    held,
+    package_of,
+    package_of_resource,
+    package_of_view,
+    status_of,
+    text,
+    user_of,
+)
+from ckanext.satudata_trenggalek.workflow import engine
+from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES, Peran
+
+_OK: AuthResult = {"success": True}
+
+
+_OK: AuthResult = {"success": True}
+
+
+def _no(message: str) -> AuthResult:
+    return {"success": False, "msg": message}
+
+
+def _editable(context: Any, package: core.Package | None) -> AuthResult:
+    """Whether the caller may change this dataset's rows; sysadmins are asked like everyone."""
+    if package is None or package.type in UNGATED_TYPES:
+        return _OK
+    row = status_of(package.id)
+    if row is None:
+        return _no(gate.messages()[gate.ddl.UNADOPTED][1])
+    if row.status not in EDITABLE:
+        return _no(gate.messages()[gate.ddl.FROZEN][1])
+    if not engine.may_edit(row.status, held(context, package.owner_org)):
+        return _no(tk._("Hanya Produsen Data dari OPD pemilik yang mengubah dataset ini."))
+    return _OK
+
+
+def _chain(find: Any) -> Any:
+    @tk.chained_auth_function
+    @tk.auth_sysadmins_check
+    def auth(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+        answer = _editable(context, find(context, data_dict or {}))
+        return next_auth(context, data_dict) if answer.get("success") else answer
+
+    return auth
+
+
+def _package(context: Any, data_dict: Any) -> core.Package | None:
+    return context.get("package") or package_of(data_dict, "id", "package_id")
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
+def _package_update(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    package = _package(context, data_dict)
+    answer = _editable(context, package)
+    if not answer.get("success"):
+        return answer
+    name = text((data_dict or {}).get("owner_org"))
+    owner = core.Group.get(name) if name else None
+    if (
+        package
+        and owner
+        and owner.id != package.owner_org
+        and Peran.PRODUSEN_DATA not in held(context, owner.id)
+    ):
+        return _no(tk._("Organisasi tujuan bukan Produsen Data tempat Anda bertugas."))
+    return next_auth(context, data_dict)
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
+def _package_delete(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    package = _package(context, data_dict)
+    answer = _editable(context, package)
+    if not answer.get("success"):
+        return answer
+    row = status_of(package.id) if package else None
+    if row and row.version:
+        return _no(tk._("Dataset yang pernah terbit tidak dihapus."))
+    return next_auth(context, data_dict)
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
+def _package_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    data = data_dict or {}
+    user = user_of(context)
+    if data.get("type") in UNGATED_TYPES and not (user and user.sysadmin):
+        return _no(tk._("Hanya admin sistem yang membuat sumber panen."))
+    name = text(data.get("owner_org"))
+    organization = core.Group.get(name) if name else None
+    if organization and Peran.PRODUSEN_DATA not in peran.of_organization(organization.id):
+        return _no(tk._("Organisasi ini bukan Produsen Data, jadi tidak membuat dataset."))
+    return next_auth(context, data_dict)
+
+
+def _nobody(message: str) -> Any:
+    @tk.chained_auth_function
+    @tk.auth_sysadmins_check
+    def auth(_next_auth: Any, _context: Any, _data_dict: Any) -> AuthResult:
+        return _no(tk._(message))
+
+    return auth
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
+def _member_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    if (data_dict or {}).get("object_type") == "package":
+        answer = _editable(context, package_of(data_dict, "object"))
+        if not answer.get("success"):
+            return answer
+    return next_auth(context, data_dict)
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
+def _api_token_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    """With another's token a sysadmin would check in their name what he made himself."""
+    user, owner = user_of(context), core.User.get(text((data_dict or {}).get("user")))
+    if owner and (user is None or user.id != owner.id):
+        return _no(tk._("Token API dibuat oleh pemiliknya sendiri."))
+    return next_auth(context, data_dict)
+
+
+_BULK = engine.N_("Dataset terbit satu per satu melalui pemeriksaan Walidata.")
+_LOADER = engine.N_("Tabel hanya diisi portal dari berkas. Unggah berkas yang baru.")
+
+AUTH: dict[str, Any] = {
+    "api_token_create": _api_token_create,
+    "package_create": _package_create,
+    "package_update": _package_update,
+    "package_delete": _package_delete,
+    "member_create": _member_create,
+    "member_delete": _member_create,
+    **{
+        name: _chain(find)
+        for find, names in (
+            (_package, ("package_owner_org_update", "package_resource_reorder")),
+            (
+                lambda _context, data: package_of_resource(data.get("id")),
+                ("resource_update", "resource_delete", "resource_view_reorder"),
+            ),
+            (lambda _context, data: package_of(data, "package_id"), ("resource_create",)),
+            (
+                lambda _context, data: package_of_view(data),
+                ("resource_view_create", "resource_view_update", "resource_view_delete"),
+            ),
+            (
+                lambda _context, data: package_of(data, "subject"),
+                (
+                    "package_relationship_create",
+                    "package_relationship_update",
+                    "package_relationship_delete",
+                ),
+            ),
+        )
+        for name in names
+    },
+    **{
+        name: _nobody(_BULK)
+        for name in ("bulk_update_public", "bulk_update_private", "bulk_update_delete")
+    },
+    **{
+        name: _nobody(_LOADER)
+        for name in (
+            "datastore_create",
+            "datastore_upsert",
+            "datastore_delete",
+            "datastore_run_triggers",
+            "datastore_function_create",
+            "datastore_function_delete",
+        )
+    },
+}
