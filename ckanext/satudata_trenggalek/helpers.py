@@ -323,7 +323,8 @@ def _waiting(status: Mapping[str, Any], known: table.Status) -> list[str]:
     if status.get("overdue"):
         lines.append(satudata_lewat(status["due_at"]))
     elif status.get("due_at"):
-        lines.append(satudata_tenggat(status["due_at"]).capitalize())
+        due = satudata_tenggat(status["due_at"])
+        lines.append(due[:1].upper() + due[1:])
     return lines
 
 
