@@ -69,7 +69,9 @@ def test_table_is_the_contract() -> None:
         assert {*transition.sources, transition.target} <= set(STATUSES)
 
 
-@pytest.mark.parametrize(("name", "status", "peran"), itertools.product(CONTRACT, STATUSES, Peran))
+@pytest.mark.parametrize(
+    ("name", "status", "peran"), list(itertools.product(CONTRACT, STATUSES, Peran))
+)
 def test_who_may_what_when(name: str, status: str, peran: Peran) -> None:
     sources, target, holders, _note = CONTRACT[name]
     known, who = facts(status, name), actor(peran)

@@ -47,8 +47,17 @@ def same_origin() -> Any:
     return {"success": False, "error": error}, 403
 
 
-def no_store(response: Response) -> Response:
-    """What an API answers to a known user is for no cache: one stands in front of the portal."""
+#: Text that people write may hold Markdown images; nothing of a page comes from another host.
+_POLICY = "img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+
+
+def headers(response: Response) -> Response:
+    """What a browser may load, and what a cache in front of the portal may keep.
+
+    What the API answers to a known user is for no cache.
+    """
+    if response.mimetype == "text/html":
+        response.headers.setdefault("Content-Security-Policy", _POLICY)
     if flask.request.path.startswith("/api/") and tk.current_user.is_authenticated:
         flask.request.environ["__no_cache__"] = True
         response.headers["Cache-Control"] = "private, no-store"
@@ -57,5 +66,8 @@ def no_store(response: Response) -> Response:
 
 def middleware(app: Any) -> None:
     """Hooks on requests, for ``IMiddleware``."""
+    # `ckan generate config` leaves the key empty; Flask then sends "Domain=", and programs such as
+    # Python's cookie jar drop the session.
+    app.config["SESSION_COOKIE_DOMAIN"] = app.config.get("SESSION_COOKIE_DOMAIN") or None
     app.before_request(same_origin)
-    app.after_request(no_store)
+    app.after_request(headers)

@@ -11,8 +11,8 @@ from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import STATUSES
 
 MAX_LIMIT = 100
-#: How far ahead one schedules: Daftar Data is decided for a year (Perpres 39/2019 Ps 26).
-MAX_AHEAD = dt.timedelta(days=366)
+#: Last year of a schedule: PostgreSQL keeps years that Python, and so every reader, cannot.
+MAX_YEAR = 2199
 
 
 def _invalid(field: str, message: str) -> tk.ValidationError:
@@ -93,11 +93,10 @@ def moment(data: dict[str, Any], field: str) -> dt.datetime | None:
         raise _invalid(
             field, tk._("Tulis waktu ISO 8601 dengan zona, misalnya 2026-12-01T09:00:00+07:00.")
         )
-    now = dt.datetime.now(dt.timezone.utc)
-    if result <= now:
+    if result <= dt.datetime.now(dt.timezone.utc):
         raise _invalid(field, tk._("Waktu sudah lewat. Pilih waktu yang akan datang."))
-    if result > now + MAX_AHEAD:
-        raise _invalid(field, tk._("Terlalu jauh. Pilih waktu dalam satu tahun ke depan."))
+    if result.year > MAX_YEAR:
+        raise _invalid(field, tk._("Terlalu jauh. Pilih tahun sebelum 2200."))
     return result
 
 
