@@ -408,7 +408,8 @@ def satudata_pratinjau(resource: Mapping[str, Any], limit: int = 8) -> dict[str,
             "amount": field["type"].startswith(("int", "num", "float", "double", "big", "small"))
             # A year is a name, not an amount.
             and "tahun" not in field["id"].lower(),
-            "num": all(_NUMBER.fullmatch(str(r[field["id"]] or "0")) for r in records),
+            "num": "kode" not in field["id"].lower()
+            and all(_NUMBER.fullmatch(str(r[field["id"]] or "0")) for r in records),
         }
         for field in found["fields"]
         if field["id"] != "_id"

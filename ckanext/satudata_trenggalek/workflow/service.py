@@ -13,7 +13,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.logic import index_update_package
 
-from ckanext.satudata_trenggalek import content, gate, model, peran, schema, tables
+from ckanext.satudata_trenggalek import config, content, gate, model, peran, schema, tables
 from ckanext.satudata_trenggalek.workflow import calendar, engine
 from ckanext.satudata_trenggalek.workflow.table import SISTEM, STATUSES, Peran, Transition
 
@@ -343,8 +343,9 @@ def _make(
 def set_clock(package: core.Package, row: model.Status) -> None:
     """Start the deadline of the status in which a dataset arrived, or none."""
     status = STATUSES[row.status]
+    days = getattr(config, status.setting)() if status.setting else status.days
     runs = engine.clock_runs(facts(package, row, full=False))
-    row.due_at = calendar.due(row.since, status.days) if runs and status.days else None
+    row.due_at = calendar.due(row.since, days) if runs and days else None
 
 
 def _schedule(

@@ -51,6 +51,7 @@ class Status:
         edits: the peran that may change it; None means nobody, and the database refuses.
         sop_step: SOP step whose clock runs while a dataset waits here, if any.
         days: working days that the step may take (SOP column Waktu).
+        setting: function of config.py that says the days instead, where the SOP does not.
         waits_for: the peran whose turn it is.
         stage: 1 draft, 2 checking, 3 verified, 4 published; 0 outside the line.
     """
@@ -63,6 +64,7 @@ class Status:
     edits: Peran | None = None
     sop_step: int | None = None
     days: int | None = None
+    setting: str | None = None
     waits_for: Peran | None = None
 
 
@@ -89,6 +91,7 @@ STATUSES: Mapping[str, Status] = {
             "wait",
             2,
             days=1,
+            setting="hari_pembina",
             waits_for=_B,
         ),
         Status(
