@@ -205,8 +205,10 @@ class Home:
         if done.returncode:
             with (self.logs / "setup.log").open("a") as log:
                 log.write(f"$ {' '.join(map(str, argv[:4]))}\n{done.stdout}{done.stderr}\n")
+            words = [str(part) for part in argv[1:] if part not in ("-c", self.ini)]
+            what = " ".join([Path(str(argv[0])).name, *words[:2]])
             raise Problem(
-                f"{Path(str(argv[0])).name} {argv[1]} failed: {gist(done.stderr or done.stdout)}"
+                f"{what} failed: {gist(done.stderr or done.stdout)}"
                 f" The whole output: {self.logs / 'setup.log'}"
             )
         return done.stdout

@@ -269,6 +269,8 @@ if __name__ == "__main__":
     except Problem as problem:
         say(f"portal: {problem}")
         sys.exit(1)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         say(f"portal: {error}: make room or mend the permissions, then run again.")
         sys.exit(1)

@@ -34,9 +34,13 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
     p.implements(p.ITranslation)
     p.implements(p.IUploader, inherit=True)
 
-    def update_config(self, config: Any) -> None:
-        """Before scheming reads the schemas, so that an error is told in our words."""
+    def __init__(self, **kwargs: Any) -> None:
+        """Check the schemas before scheming reads them, so that an error is told in our words."""
         schema.check()
+        super().__init__(**kwargs)
+
+    def update_config(self, config: Any) -> None:
+        """Templates, public files and assets."""
         tk.add_template_directory(config, "templates")
         tk.add_public_directory(config, "public")
         tk.add_resource("assets", "satudata_trenggalek")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import ckan.plugins.toolkit as tk
@@ -329,3 +330,15 @@ def test_the_ten_topics_can_be_seeded_as_groups(desk: Desk):
     assert len(helpers.call_action("group_list")) == 10
     desk.headers = {"Authorization": factories.SysadminWithToken()["token"]}
     assert controls(desk.page("/group/edit/budaya-dan-agama"), "description")
+
+
+def test_a_broken_schema_is_told_before_scheming_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """scheming would give a traceback that names neither file nor line."""
+    from ckanext.satudata_trenggalek import plugin, schema
+
+    def broken() -> None:
+        raise schema.SchemaError(Path("schemas/dataset.yaml"), 30, "YAML: x", "Periksa indentasi")
+
+    monkeypatch.setattr(schema, "check", broken)
+    with pytest.raises(schema.SchemaError, match="baris 30"):
+        plugin.SatudataTrenggalekPlugin()
