@@ -460,3 +460,16 @@ def test_adopt(world: World) -> None:
     assert maintenance.doctor() == []
     assert world.status(id_)["status"] == "draf"
     world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
+
+
+def test_a_dataset_is_in_the_group_of_its_kategori(world: World) -> None:
+    """Core's groups are the topics; one is made with its first dataset."""
+    id_ = world.draft(kategori="pertahanan-dan-luar-negeri")["id"]
+
+    def groups() -> list[tuple[str, str]]:
+        shown = world.call("package_show", "produsen_dinkes", id=id_)
+        return [(group["name"], group["title"]) for group in shown["groups"]]
+
+    assert groups() == [("pertahanan-dan-luar-negeri", "Pertahanan dan Luar Negeri")]
+    world.call("package_patch", "produsen_dinkes", id=id_, kategori="budaya-dan-agama")
+    assert groups() == [("budaya-dan-agama", "Budaya dan Agama")]

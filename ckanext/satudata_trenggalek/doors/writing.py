@@ -8,6 +8,7 @@ import ckan.model as core
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from ckanext.satudata_trenggalek import files, gate, model, schema, tables
 from ckanext.satudata_trenggalek.doors import (
@@ -103,11 +104,16 @@ def follow_kategori(package_id: str) -> None:
     """
     package = core.Package.get(package_id)
     chosen = (package.extras or {}).get("kategori") if package else None
-    groups = core.Session.scalars(
-        sa.select(core.Group).where(
-            core.Group.name.in_([item["value"] for item in schema.vocab("kategori")]),
-            core.Group.state == "active",
+    topics = {item["value"]: item["label"]["id"] for item in schema.vocab("kategori")}
+    if chosen in topics:
+        # The group of a topic is made with its first dataset.
+        core.Session.execute(
+            insert(core.group_table)
+            .values(name=chosen, title=topics[chosen], type="group")
+            .on_conflict_do_nothing(index_elements=["name"])
         )
+    groups = core.Session.scalars(
+        sa.select(core.Group).where(core.Group.name.in_(topics), core.Group.state == "active")
     )
     members = {
         member.group_id: member
