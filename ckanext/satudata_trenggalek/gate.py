@@ -1,6 +1,6 @@
 """The publication gate: the only place that writes `private = False`.
 
-The database refuses everybody else (model/ddl.py); doors.py closes core's other ways in with
+The database refuses everybody else (model/ddl.py); doors/ closes core's other ways in with
 messages that people understand.
 """
 
@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 _actor: ContextVar[str | None] = ContextVar("satudata_actor", default=None)
 
 
-def _tell_actor(session: Any) -> None:
-    session.execute(
+def _tell_actor(connection: Any) -> None:
+    connection.execute(
         sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": _actor.get() or ""}
     )
 
@@ -36,10 +36,8 @@ def _tell_actor(session: Any) -> None:
 @event.listens_for(core.Session, "after_begin")
 def _after_begin(_session: object, _transaction: object, connection: sa.Connection) -> None:
     """Tell the triggers who acts, also in the transactions that follow a commit in between."""
-    if actor := _actor.get():
-        connection.execute(
-            sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": actor}
-        )
+    if _actor.get():
+        _tell_actor(connection)
 
 
 @contextmanager

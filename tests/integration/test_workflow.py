@@ -473,3 +473,15 @@ def test_a_dataset_is_in_the_group_of_its_kategori(world: World) -> None:
     assert groups() == [("pertahanan-dan-luar-negeri", "Pertahanan dan Luar Negeri")]
     world.call("package_patch", "produsen_dinkes", id=id_, kategori="budaya-dan-agama")
     assert groups() == [("budaya-dan-agama", "Budaya dan Agama")]
+
+
+def test_a_table_that_nobody_queued_stops_the_submission(world: World) -> None:
+    """The process died between the upload's commit and the queueing of its load."""
+    dataset = world.draft()
+    resource = dataset["resources"][0]["id"]
+    sql("DELETE FROM satudata_table WHERE resource_id = :id", id=resource)
+    field = f"resources/{resource}/url"
+    assert [b["field"] for b in world.status(dataset["id"])["blockers"]] == [field]
+    with pytest.raises(tk.ValidationError) as error:
+        world.move("produsen_dinkes", dataset["id"], "ajukan")
+    assert list(error.value.error_dict) == [field]

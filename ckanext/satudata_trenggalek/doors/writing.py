@@ -40,13 +40,18 @@ def drop_ours(data: dict[str, Any]) -> None:
                 drop_ours(resource)
 
 
-def _known(context: Any, package: core.Package | None) -> None:
+def _known(context: Any, named: Any, package: core.Package | None) -> None:
     """To who may not see it, a dataset that is not public does not exist.
+
+    Args:
+        context: of the action.
+        named: what the caller sent; core says it itself when that is missing.
+        package: the dataset found by it.
 
     Raises:
         tk.ObjectNotFound: unknown and forbidden alike.
     """
-    if package is None or not may_see(context, package):
+    if named and (package is None or not may_see(context, package)):
         raise tk.ObjectNotFound()
 
 
@@ -142,8 +147,7 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
     drop_ours(data_dict)
     _texts(data_dict, "name", "owner_org")
     package = package_of(data_dict, "id", "name")
-    if data_dict.get("id") or data_dict.get("name"):
-        _known(context, package)
+    _known(context, data_dict.get("id") or data_dict.get("name"), package)
     if package and package.type not in UNGATED_TYPES:
         private = data_dict.get("private")
         if package.private and private is not None and _is_false(private):
@@ -195,8 +199,7 @@ def _refuse_frozen(row: model.Status | None) -> None:
 def resource_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core looks for `resources` in package_update's errors, and fails without it."""
     package = package_of_resource(data_dict.get("id"))
-    if data_dict.get("id"):
-        _known(context, package)
+    _known(context, data_dict.get("id"), package)
     if package and package.type not in UNGATED_TYPES:
         tk.check_access("resource_delete", context, data_dict)
         _refuse_frozen(status_of(package.id))
@@ -207,8 +210,7 @@ def resource_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
 def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core flushes after it told Solr, so a refusal must come first."""
     package = package_of(data_dict, "id")
-    if data_dict.get("id"):
-        _known(context, package)
+    _known(context, data_dict.get("id"), package)
     if package and package.type not in UNGATED_TYPES:
         tk.check_access("package_delete", context, data_dict)
         with gate.explained():
@@ -225,8 +227,7 @@ def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
 def dataset_purge(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Purge a draft never published, or with `note` what was withdrawn; its events stay."""
     package = package_of(data_dict, "id")
-    if data_dict.get("id"):
-        _known(context, package)
+    _known(context, data_dict.get("id"), package)
     if package and package.type not in UNGATED_TYPES:
         tk.check_access("dataset_purge", context, data_dict)
         user = user_of(context)
@@ -257,14 +258,12 @@ def _loader_only(_next_action: Any, _context: Any, _data_dict: Any) -> Any:
 
 
 def _of_known_package(next_action: Any, context: Any, data_dict: Any) -> Any:
-    if data_dict.get("id"):
-        _known(context, package_of(data_dict, "id"))
+    _known(context, data_dict.get("id"), package_of(data_dict, "id"))
     return _guarded(next_action, context, data_dict)
 
 
 def _of_known_resource(next_action: Any, context: Any, data_dict: Any) -> Any:
-    if data_dict.get("id"):
-        _known(context, package_of_resource(data_dict["id"]))
+    _known(context, data_dict.get("id"), package_of_resource(data_dict.get("id")))
     return next_action(context, data_dict)
 
 

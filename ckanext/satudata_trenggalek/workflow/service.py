@@ -55,19 +55,17 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         found.append(
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
+    waiting, failed = tables.pending(package.id), tables.failures(package.id)
     for resource in dataset["resources"]:
         field, name = f"resources/{resource['id']}/url", resource.get("name") or resource["id"]
         if resource["id"] not in files:
             # What lies elsewhere can change after it was verified.
             message = tk._("“{name}” bukan berkas unggahan. Unggah berkasnya atau hapus tautannya.")
-        elif tables.is_table(resource) and (state := tables.state(resource["id"])):
-            if state.state == "gagal":
-                message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
-                message = message.replace("{why}", state.message or "")
-            elif state.state != "termuat":
-                message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
-            else:
-                continue
+        elif resource["id"] in failed:
+            message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
+            message = message.replace("{why}", failed[resource["id"]] or "")
+        elif resource["id"] in waiting:
+            message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
         else:
             continue
         found.append({"field": field, "message": message.replace("{name}", name)})
@@ -76,19 +74,14 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
 
 def stale_tables(package_id: str) -> tuple[str, ...]:
     """Names of tabular files whose DataStore table was not loaded from the bytes they have."""
-    resources = core.Session.scalars(
-        sa.select(core.Resource).where(
-            core.Resource.package_id == package_id, core.Resource.state == "active"
-        )
+    stale = [*tables.pending(package_id), *tables.failures(package_id)]
+    resource = core.resource_table.c
+    rows = core.Session.execute(
+        sa.select(resource.id, resource.name)
+        .where(resource.id.in_(stale))
+        .order_by(resource.position)
     )
-    loaded = []
-    for resource in resources:
-        if not tables.is_table(resource.as_dict()):
-            continue
-        file, state = core.Session.get(model.Pointer, resource.id), tables.state(resource.id)
-        if not (file and state and state.state == "termuat" and state.sha256 == file.sha256):
-            loaded.append(resource.name or resource.id)
-    return tuple(loaded)
+    return tuple(row.name or row.id for row in rows)
 
 
 def facts(package: core.Package, row: model.Status, full: bool = True) -> engine.Facts:
