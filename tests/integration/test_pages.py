@@ -124,6 +124,15 @@ def test_tasks_of_another_office_stay_theirs(get: Page, world: World) -> None:
     assert get(None, "/satudata/tugas").status_code == 302
 
 
+def test_counter_of_tasks_is_of_ones_own_office(get: Page, world: World) -> None:
+    """Forum see every office's datasets in the list; the work of others is not theirs."""
+    world.draft()
+    own = world.call("satudata_queue_list", "forum", organization="bappeda", status=["draf"])
+    assert f"Tugas {own['count']} " in text(get("forum", "/"))
+    world.draft("forum", owner_org="bappeda")
+    assert f"Tugas {own['count'] + 1} " in text(get("forum", "/"))
+
+
 def test_desk_leads_to_the_work(get: Page) -> None:
     places = {
         "walidata": "/satudata/antrean",
