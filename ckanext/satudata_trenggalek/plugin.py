@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
-from ckanext.satudata_trenggalek import files, helpers, reading, schema
+from ckanext.satudata_trenggalek import files, helpers, reading, schema, schema_check
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
 from ckanext.satudata_trenggalek.logic import action, auth
@@ -36,7 +36,7 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
 
     def __init__(self, **kwargs: Any) -> None:
         """Check the schemas before scheming reads them, so that an error is told in our words."""
-        schema.check()
+        schema_check.check()
         super().__init__(**kwargs)
 
     def update_config(self, config: Any) -> None:

@@ -1,4 +1,4 @@
-"""The dataset schema: code lists, what a value must look like, what `ajukan` needs.
+"""The schemas: code lists, what a value must look like, what `ajukan` needs.
 
 Everything is declared in the YAML of the package ``schemas`` and read from there: ckanext-scheming
 makes the forms of it, this module the rules. One rule serves the save (logic/validators.py) and
@@ -8,6 +8,7 @@ that has meanwhile left its list is found before Walidata finds it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import importlib.resources
@@ -25,7 +26,10 @@ from ckan.logic.validators import email_pattern
 from ckanext.scheming import __file__ as scheming_file
 
 Field = dict[str, Any]
+Row = dict[str, Any]
+Value = str | list[str] | list[Row]
 
+TYPES = ("dataset", "kegiatan")
 FOLDER = Path(str(importlib.resources.files("ckanext.satudata_trenggalek.schemas")))
 PRINCIPLES = ("standar_data", "metadata", "interoperabilitas", "kode_referensi")
 # Years and dates outside are slips of the keyboard; projections reach to 2100.
@@ -115,11 +119,38 @@ def _presets(folder: Path) -> dict[str, Field]:
 
 
 @functools.cache
-def _fields(group: str) -> list[Field]:
-    """Fields of `dataset_fields` or `resource_fields`, presets expanded as scheming does."""
+def fields(type_: str, group: str = "dataset_fields") -> list[Field]:
+    """Fields of a dataset type, presets expanded as scheming does, also in `butir`.
+
+    Args:
+        type_: one of `TYPES`; any other counts as ``dataset``.
+        group: ``dataset_fields`` or ``resource_fields``.
+    """
     presets = _presets(FOLDER)
-    fields = _load(FOLDER / "dataset.yaml")[group]
-    return [{**presets.get(field.get("preset", ""), {}), **field} for field in fields]
+    content = _load(FOLDER / f"{type_ if type_ in TYPES else 'dataset'}.yaml")
+    return [expanded(field, presets) for field in content[group]]
+
+
+def expanded(field: Field, presets: dict[str, Field]) -> Field:
+    """A field with its preset, and those of its rows, filled in."""
+    field = {**presets.get(field.get("preset", ""), {}), **field}
+    if isinstance(field.get("butir"), list):
+        field["butir"] = [expanded(f, presets) for f in field["butir"]]
+    return field
+
+
+@functools.cache
+def _by_name(type_: str, group: str) -> dict[str, Field]:
+    return {field["field_name"]: field for field in fields(type_, group)}
+
+
+def find(type_: str, name: str, group: str = "dataset_fields") -> Field:
+    """The field of this name.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    return _by_name(type_, group)[name]
 
 
 def vocab(name: str) -> list[dict[str, Any]]:
@@ -140,10 +171,22 @@ def satudata_vocab_choices(field: Field) -> list[dict[str, Any]]:
     return vocab(field["vocab"])
 
 
-def principles() -> dict[str, list[Field]]:
-    """Dataset fields under the four principles of Perpres 39/2019 Pasal 3, in form order."""
+@functools.cache
+def _codes(name: str) -> dict[str, dict[str, str]]:
+    """Labels of a code list by code, in order."""
+    return {choice["value"]: choice["label"] for choice in vocab(name)}
+
+
+def choice_label(field: Field, code: object) -> str:
+    """What a code of the field means, in the reader's language; an unknown code as it is."""
+    labels = _codes(field["vocab"]).get(str(code))
+    return text(labels) if labels else str(code)
+
+
+def principles(type_: str = "dataset") -> dict[str, list[Field]]:
+    """Fields under the four principles of Perpres 39/2019 Pasal 3, in form order."""
     return {
-        principle: [f for f in _fields("dataset_fields") if f.get("prinsip") == principle]
+        principle: [f for f in fields(type_) if f.get("prinsip") == principle]
         for principle in PRINCIPLES
     }
 
@@ -160,8 +203,27 @@ def text(labels: dict[str, str]) -> str:
     return labels.get(language or "id") or labels["id"]
 
 
+def named(field: Field) -> str:
+    """Label of a field, with the number it has in the forms of BPS."""
+    item = str(field.get("bps_item", ""))
+    return f"{item} {text(field['label'])}" if item[-1:].isdigit() else text(field["label"])
+
+
+class RowsInvalid(tk.Invalid):
+    """Rows that can't be saved.
+
+    Attributes:
+        messages: sentences that name row (from 1) and item.
+        cells: the bare message by row (from 0) and subfield.
+    """
+
+    def __init__(self, messages: list[str], cells: dict[tuple[int, str], str]):
+        super().__init__(" ".join(messages))
+        self.messages, self.cells = messages, cells
+
+
 def _refuse(message: str, field: Field, **values: object) -> NoReturn:
-    raise tk.Invalid(message.format(label=text(field["label"]), **values))
+    raise tk.Invalid(message.format(label=named(field), **values))
 
 
 def _short(value: object) -> str:
@@ -171,28 +233,34 @@ def _short(value: object) -> str:
 
 # Left by word processors and never meant: soft hyphen, zero-width space, word joiner, BOM.
 _INVISIBLE = dict.fromkeys([0x00AD, 0x200B, 0x2060, 0xFEFF])
-# They make text read other than it is stored.
-_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters, halves of characters, and marks that make text read other than it is stored.
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
+_LARGEST = 10**15  # what a program may send as a number; JavaScript's are exact up to here
 
 
 def _paragraf(field: Field, value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows no difference
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         _refuse(tk._("{label} harus berupa teks."), field)
+    if isinstance(value, int) and abs(value) >= _LARGEST:
+        _refuse(tk._("{label} terlalu besar. Tulis sebagai teks."), field)
     limit = field.get("maks", 300)
     # Markup stays as typed: "<" is a sign of statistics, and the pages escape it.
-    raw = str(value).strip()
+    raw = str(value)
     if len(raw) > limit:
         message = tk._("{label} terlalu panjang: {n} karakter, paling banyak {limit}. Ringkas.")
         _refuse(message, field, n=len(raw), limit=limit)
-    raw = re.sub("\r\n?|\u2028|\u2029", "\n", raw).translate(_INVISIBLE)
-    for char in raw:
-        if (unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t") or char in _BIDI:
-            message = tk._(
-                "{label} memuat karakter yang tidak tampak (U+{code:04X})."
-                " Hapus dan ketik ulang bagian itu."
-            )
-            _refuse(message, field, code=ord(char))
-    return unicodedata.normalize("NFC", raw).strip()
+    raw = re.sub("\r\n?|\u2028|\u2029", "\n", raw)
+    if unseen := _UNSEEN.search(raw):
+        message = tk._(
+            "{label} memuat karakter yang tidak tampak (U+{code:04X})."
+            " Hapus dan ketik ulang bagian itu."
+        )
+        _refuse(message, field, code=ord(unseen[0]))
+    if not raw.isascii():
+        raw = unicodedata.normalize("NFC", raw.translate(_INVISIBLE))
+    return raw.strip()
 
 
 def _teks(field: Field, value: object) -> str:
@@ -205,7 +273,7 @@ def _teks(field: Field, value: object) -> str:
 
 def _pilihan(field: Field, value: object) -> str:
     code = _teks(field, value)
-    if code and all(choice["value"] != code for choice in vocab(field["vocab"])):
+    if code and code not in _codes(field["vocab"]):
         message = tk._(
             'Kode "{value}" tidak ada dalam daftar {label}.'
             " Pilih dari daftar, atau minta Walidata menambahkannya."
@@ -214,15 +282,40 @@ def _pilihan(field: Field, value: object) -> str:
     return code
 
 
+def _stored(value: object) -> object:
+    """A list that is stored as JSON text; anything else as it is."""
+    if isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def _pilihan_banyak(field: Field, value: object) -> list[str]:
-    if isinstance(value, str) and value.startswith("["):  # as stored
-        try:
-            value = json.loads(value)
-        except ValueError:
-            _refuse(tk._("{label} harus berupa daftar kode."), field)
-    values = value if isinstance(value, list) else [value]
-    codes = {_pilihan(field, v) for v in values}
-    return [choice["value"] for choice in vocab(field["vocab"]) if choice["value"] in codes]
+    values = _stored(value)
+    if isinstance(values, str) and values.startswith("["):
+        _refuse(tk._("{label} harus berupa daftar kode."), field)
+    codes = {_pilihan(field, v) for v in (values if isinstance(values, list) else [values])}
+    return [code for code in _codes(field["vocab"]) if code in codes]
+
+
+def _bilangan(field: Field, value: object) -> str:
+    number = _teks({**field, "maks": 300}, value)
+    if number and not (re.fullmatch("[0-9]{1,15}", number) and int(number) <= field["maks"]):
+        message = tk._(
+            '{label} "{value}" bukan bilangan yang benar. Tulis 0 sampai {limit} dengan angka saja,'
+            " tanpa titik, misalnya 14."
+        )
+        _refuse(message, field, value=_short(number), limit=field["maks"])
+    return str(int(number)) if number else ""
+
+
+def _kegiatan(field: Field, value: object) -> str:
+    reference = _teks(field, value)
+    # An id or name; whether there is such a kegiatan is asked where the dataset is saved.
+    if reference and not re.fullmatch("[A-Za-z0-9_-]{2,100}", reference):
+        message = tk._('{label} "{value}" bukan kegiatan. Pilih dari daftar kegiatan.')
+        _refuse(message, field, value=_short(reference))
+    return reference
 
 
 def _tanggal(field: Field, value: object) -> str:
@@ -288,46 +381,194 @@ def _tautan(field: Field, value: object) -> str:
     return address
 
 
-_KINDS: dict[str, Callable[[Field, object], str | list[str]]] = {
+def _listed(field: Field, value: object) -> list[Row]:
+    """The rows, not yet looked into.
+
+    Raises:
+        tk.Invalid: no list, too many rows.
+        RowsInvalid: rows that are no mappings.
+    """
+    value = _stored(value)
+    if value in (None, tk.missing, ""):
+        return []
+    if not isinstance(value, list):
+        _refuse(tk._("{label} harus berupa daftar baris."), field)
+    if len(value) > field["paling_banyak"]:
+        message = tk._("{label} terlalu banyak: {n} baris, paling banyak {limit}. Kurangi.")
+        _refuse(message, field, n=len(value), limit=field["paling_banyak"])
+    message = tk._("Baris {row}: {label} harus berupa pasangan nama butir dan isinya.")
+    label = named(field)
+    wrong = [n for n, row in enumerate(value, 1) if not isinstance(row, dict)]
+    if wrong:
+        raise RowsInvalid([message.format(row=n, label=label) for n in wrong[:_TOLD]], {})
+    return value
+
+
+# So many problems of rows are told at once; a table of 500 bad rows needs no 7,500 sentences.
+_TOLD = 50
+
+
+def in_row(number: int, field: Field, message: str) -> str:
+    """A message about a subfield, with the row (from 0) and the item it is about."""
+    name = named(field)
+    if not message.startswith(name):
+        message = f"{name}: {message}"
+    return tk._("Baris {row}, {message}").format(row=number + 1, message=message)
+
+
+def _berulang(field: Field, value: object) -> list[Row]:
+    subfields = {f["field_name"]: f for f in field["butir"]}
+    result: list[Row] = []
+    messages: list[str] = []
+    cells: dict[tuple[int, str], str] = {}
+    for number, row in enumerate(_listed(field, value)):
+        for key in row.keys() - subfields.keys():
+            message = tk._(
+                'Baris {row}: butir "{key}" tidak dikenal dalam {label}. Hapus butir itu.'
+            )
+            messages.append(message.format(row=number + 1, key=_short(key), label=named(field)))
+        tidy: Row = {}
+        for name, subfield in subfields.items():
+            try:
+                if cell := clean(subfield, row.get(name)):
+                    tidy[name] = cell
+            except tk.Invalid as e:
+                cells[number, name] = e.error
+                messages.append(in_row(number, subfield, e.error))
+        if tidy:
+            result.append(tidy)
+    if messages:
+        more = len(messages) - _TOLD
+        if more > 0:
+            messages[_TOLD:] = [tk._("Dan {n} kesalahan lain.").format(n=more)]
+        raise RowsInvalid(messages, cells)
+    return result
+
+
+_KINDS: dict[str, Callable[[Field, object], Value]] = {
     "teks": _teks,
     "paragraf": _paragraf,
     "pilihan": _pilihan,
     "pilihan_banyak": _pilihan_banyak,
     "tanggal": _tanggal,
     "tahun": _tahun,
+    "bilangan": _bilangan,
     "email": _email,
     "tautan": _tautan,
+    "kegiatan": _kegiatan,
+    "berulang": _berulang,
 }
 
 
-def clean(field: Field, value: object) -> str | list[str]:
+def clean(field: Field, value: object) -> Value:
     """A field's value as it is to be stored; "" when nothing was given.
 
     Args:
         field: the field with its preset expanded; its `jenis` names the rule.
         value: what a form or a program sent.
 
+    Returns:
+        Text, a list of codes, or for `berulang` the rows that hold something, each with only its
+        filled subfields.
+
     Raises:
         tk.Invalid: with a sentence that names the field and the remedy.
+        RowsInvalid: likewise, for what is wrong inside rows.
     """
     if value in (None, tk.missing, "", []):
         return ""
     return _KINDS[field.get("jenis", "teks")](field, value) or ""
 
 
+def rows(field: Field, value: object) -> list[Row]:
+    """The rows of a repeating block, whatever is stored; for reading, so it refuses nothing."""
+    value = _stored(value)
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def cell_errors(field: Field, value: object) -> dict[tuple[int, str], str]:
+    """What is wrong in which cell, by row (from 0) and subfield: for a form that was refused."""
+    try:
+        clean(field, value)
+    except RowsInvalid as e:
+        return e.cells
+    except tk.Invalid:
+        pass
+    return {}
+
+
+_FLAT = re.compile("([a-z][a-z0-9_]*)-([0-9]{1,6})-([a-z][a-z0-9_]*)")
+
+
+def expand(data: dict[str, Any], type_: str) -> None:
+    """Turn the keys of a form into rows, in place: ``indikator-2-nama`` is the nama of row 2.
+
+    Rows come in the order of their numbers (which may have gaps), blank ones are dropped. A single
+    ticked box, which a form sends as text, becomes a list.
+    """
+    _expand(data, type_, "dataset_fields")
+    resources = data.get("resources")
+    for resource in resources if isinstance(resources, list) else []:
+        if isinstance(resource, dict):
+            _expand(resource, type_, "resource_fields")
+
+
+def _expand(item: dict[str, Any], type_: str, group: str) -> None:
+    for field in fields(type_, group):
+        name, value = field["field_name"], item.get(field["field_name"])
+        if field.get("jenis") == "pilihan_banyak" and isinstance(value, str) and value:
+            item[name] = value if value.startswith("[") else [value]
+    found: dict[str, dict[int, Row]] = {}
+    for key in [key for key in item if isinstance(key, str) and "-" in key]:
+        match = _FLAT.fullmatch(key)
+        field = _by_name(type_, group).get(match[1]) if match else None
+        if match and field and field.get("jenis") == "berulang":
+            found.setdefault(match[1], {}).setdefault(int(match[2]), {})[match[3]] = item.pop(key)
+    for name, by_number in found.items():
+        item[name] = [
+            row
+            for _number, row in sorted(by_number.items())
+            if any(v.strip() if isinstance(v, str) else v for v in row.values())
+        ]
+
+
 # --- Submission ----------------------------------------------------------------------------------
 
 
-def _needed(field: Field, item: dict[str, Any]) -> bool:
+def _holds(condition: dict[str, Any], item: dict[str, Any]) -> bool:
+    value = _stored(item.get(condition["field"]))
+    values = [str(v).strip() for v in (value if isinstance(value, list) else [value]) if v]
+    if "in" in condition:
+        return any(v in condition["in"] for v in values)
+    if "pola" in condition:
+        return any(re.fullmatch(condition["pola"], v) for v in values)
+    return any(values) and condition.get("not") not in values
+
+
+def conditions(field: Field) -> list[dict[str, Any]]:
+    """The conditions of `tampil`, all of which must hold."""
+    rule = field.get("tampil", [])
+    return rule if isinstance(rule, list) else [rule]
+
+
+def shown(field: Field, item: dict[str, Any]) -> bool:
+    """Whether the field applies, by the skip rules of the form.
+
+    Args:
+        field: of `fields`, or a subfield.
+        item: the dataset or resource, or for a subfield the row.
+    """
+    return all(_holds(condition, item) for condition in conditions(field))
+
+
+def needed(field: Field, item: dict[str, Any]) -> bool:
+    """Whether `ajukan` needs the field, given that it is shown."""
     rule = field.get("ajukan", False)
-    if isinstance(rule, bool):
-        return rule
-    value = str(item.get(rule["if"]["field"]) or "").strip()
-    return bool(value) and value != rule["if"].get("not")
+    return rule if isinstance(rule, bool) else _holds(rule["if"], item)
 
 
 def _missing(field: Field) -> str:
-    if field.get("jenis") in ("pilihan", "pilihan_banyak"):
+    if field.get("jenis") in ("pilihan", "pilihan_banyak", "kegiatan"):
         message = tk._("{label} belum dipilih{reason}. Pilih dari daftar, misalnya: {example}.")
     elif "upload_field" in field:
         message = tk._("{label} belum diunggah{reason}. Unggah berkasnya, misalnya: {example}.")
@@ -335,261 +576,82 @@ def _missing(field: Field) -> str:
         message = tk._("{label} belum diisi{reason}. Isi, misalnya: {example}.")
     rule = field["ajukan"]
     return message.format(
-        label=text(field["label"]),
+        label=named(field),
         reason=f", {text(rule['alasan'])}" if isinstance(rule, dict) else "",
         example=text(field["contoh"]).rstrip("."),
     )
 
 
+def _superfluous(field: Field, siblings: list[Field]) -> str:
+    reasons = []
+    for condition in conditions(field):
+        other = next(f for f in siblings if f["field_name"] == condition["field"])
+        codes = tk._(" atau ").join(choice_label(other, code) for code in condition["in"])
+        reasons.append(f"{named(other)}: {codes}")
+    message = tk._("{label} hanya diisi bila {reason}. Kosongkan.")
+    return message.format(label=named(field), reason=tk._(", dan ").join(reasons))
+
+
 def _item_blockers(
-    group: str, item: dict[str, Any], prefix: str = "", has_file: bool = False
-) -> Iterator[dict[str, str]]:
-    for field in _fields(group):
+    siblings: list[Field], item: dict[str, Any], prefix: str = "", has_file: bool = False
+) -> Iterator[tuple[str, Field, str]]:
+    """Field path, field and message of all that is wrong in one dataset, resource or row."""
+    for field in siblings:
         name, value = field["field_name"], item.get(field["field_name"])
-        message = ""
+        repeating = field.get("jenis") == "berulang"
         try:
-            if not (clean(field, value) or (has_file and "upload_field" in field)):
-                message = _missing(field) if _needed(field, item) else ""
+            given: Any = _listed(field, value) if repeating else clean(field, value)
+        except RowsInvalid as e:
+            for message in e.messages:
+                yield prefix + name, field, message
+            continue
         except tk.Invalid as e:
-            message = e.error
-        if message:
-            yield {"field": prefix + name, "message": message}
+            yield prefix + name, field, e.error
+            continue
+        given = given if any(given) else ""  # rows may all be blank
+        if not shown(field, item):
+            if given:
+                yield prefix + name, field, _superfluous(field, siblings)
+        elif not (given or (has_file and "upload_field" in field)):
+            if needed(field, item):
+                yield prefix + name, field, _missing(field)
+        elif repeating:
+            yield from _row_blockers(field, given, f"{prefix}{name}/")
+
+
+def _row_blockers(field: Field, given: list[Row], prefix: str) -> Iterator[tuple[str, Field, str]]:
+    unique = field.get("unik")
+    seen: dict[str, int] = {}
+    for number, row in enumerate(given):
+        for path, subfield, message in _item_blockers(field["butir"], row, f"{prefix}{number}/"):
+            yield path, subfield, in_row(number, subfield, message)
+        folded = " ".join(str(row.get(unique) or "").split()).casefold()
+        if folded and folded in seen:
+            subfield = next(f for f in field["butir"] if f["field_name"] == unique)
+            message = tk._('"{value}" sudah dipakai di baris {row}. Ganti salah satunya.')
+            message = message.format(value=_short(row[unique]), row=seen[folded] + 1)
+            yield f"{prefix}{number}/{unique}", subfield, in_row(number, subfield, message)
+        seen.setdefault(folded, number)
 
 
 def blockers(dataset: dict[str, Any], file_ids: set[str]) -> list[dict[str, str]]:
     """What the schema still wants before `ajukan` (Perpres 39/2019 Pasal 32-33).
 
     Args:
-        dataset: as package_show gives it.
+        dataset: as package_show gives it, of any of `TYPES`.
         file_ids: ids of the resources that hold an uploaded file.
 
     Returns:
         ``{"field", "message"}`` in form order; the field of a resource is
-        ``resources/<id>/<field>``. Whether there are files at all, links and loads are not
-        judged here.
+        ``resources/<id>/<field>``, that of a cell ``<field>/<row from 0>/<subfield>``. Whether
+        there are files at all, links and loads are not judged here.
     """
-    found = list(_item_blockers("dataset_fields", dataset))
+    type_ = str(dataset.get("type") or "dataset")
+    found = list(_item_blockers(fields(type_), dataset))
     for resource in dataset.get("resources") or []:
         prefix, has_file = f"resources/{resource['id']}/", resource["id"] in file_ids
         # An upload without its bytes is no file, whatever its address says.
         if resource.get("url_type") == "upload" and not has_file:
             resource = {**resource, "url": ""}
-        found += _item_blockers("resource_fields", resource, prefix, has_file)
-    return found
-
-
-# --- Checking the YAML ---------------------------------------------------------------------------
-
-# Every key a field may have; a misspelt `ajukan` would otherwise open the gate in silence.
-_KEYS = re.compile(
-    # ours
-    "bps_item|prinsip|langkah|vocab|contoh|maks|pola|pola_pesan|ajukan|jenis"
-    # ckanext-scheming's
-    "|field_name|label|help_(text|allow_html|inline)|preset|required|default|default_jinja2"
-    "|((create_|output_)?validators)|(form|display|error)_snippet|classes"
-    "|form_(placeholder|attrs|select_attrs|include_blank_choice)|choices|choices_helper"
-    "|select_size|sorted_choices|upload_(field|clear|label)"
-    "|display_(property|email_name_field)|repeating_subfields"
-)
-# Item numbers of Peraturan BPS 5/2020.
-_BPS_ITEM = re.compile(r"MS-(Keg|Ind|Var) [0-9]{1,2}(\.[0-9]{1,2})?")
-_FIELD_GROUPS = {
-    "dataset.yaml": ("dataset_type", ["dataset_fields", "resource_fields"]),
-    "organization.yaml": ("organization_type", ["fields"]),
-    "group.yaml": ("group_type", ["fields"]),
-}
-
-
-class _Checker:
-    """Checks one file; every finding stops with its line."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.content = _read(path)
-
-    def fail(self, node: object, problem: str, remedy: str) -> NoReturn:
-        raise SchemaError(self.path, getattr(node, "line", 0), problem, remedy)
-
-    def labels(self, node: _Mapping, key: str, what: str) -> None:
-        """`key` holds its wording in both languages."""
-        labels = node.get(key)
-        for language in ("id", "en"):
-            wording = labels.get(language) if isinstance(labels, dict) else None
-            if not isinstance(wording, str) or not wording.strip():
-                problem = f"{key} {what} tidak lengkap dalam bahasa {language}"
-                self.fail(node, problem, f"Tulis {key}: {{id: ..., en: ...}} sebagai teks")
-
-    def mappings(self, parent: _Mapping, key: str) -> list[_Mapping]:
-        """The non-empty list of mappings under `key`."""
-        nodes = parent.get(key)
-        if not isinstance(nodes, list) or not nodes:
-            self.fail(parent, f"daftar {key} tidak ada", f"Tulis {key}: lalu butirnya")
-        for node in nodes:
-            if not isinstance(node, _Mapping):
-                self.fail(
-                    parent, f"butir {node!r} dalam {key} salah bentuk", "Tulis - kunci: nilai"
-                )
-        return nodes
-
-    def unique(self, nodes: list[_Mapping], key: str, pattern: str) -> list[str]:
-        """The texts under `key`, each once and of the form `pattern`."""
-        seen: list[str] = []
-        for node in nodes:
-            value = node.get(key)
-            if not isinstance(value, str):
-                problem = f"{key} {value!r} bukan teks"
-                self.fail(node, problem, 'Apit dengan tanda petik, misalnya "1.01"')
-            if not re.fullmatch(pattern, value):
-                self.fail(node, f"{key} {value!r} salah bentuk", f"Pakai bentuk {pattern}")
-            if value in seen:
-                self.fail(node, f"{key} {value} dipakai dua kali", "Ganti atau hapus salah satunya")
-            seen.append(value)
-        return seen
-
-
-def _check_vocab(path: Path) -> list[str]:
-    checker = _Checker(path)
-    checker.labels(checker.content, "title", path.stem)
-    if not isinstance(checker.content.get("source"), str):
-        checker.fail(checker.content, "source tidak ada", "Tulis dasar hukum atau asal daftar ini")
-    items = checker.mappings(checker.content, "items")
-    codes = checker.unique(items, "value", "[A-Za-z0-9][A-Za-z0-9._-]*")
-    for item in items:
-        checker.labels(item, "label", item["value"])
-    return codes
-
-
-def _check_presets(path: Path) -> None:
-    checker = _Checker(path)
-    presets = checker.mappings(checker.content, "presets")
-    checker.unique(presets, "preset_name", "[a-z][a-z0-9_]*")
-    for preset in presets:
-        if not isinstance(preset.get("values"), _Mapping):
-            checker.fail(preset, "values tidak ada", "Tulis values: lalu kunci field")
-
-
-def _known_validators() -> set[str]:
-    from ckan.lib.navl import validators as navl
-    from ckan.logic import converters, validators
-    from ckanext.scheming.validation import all_validators
-
-    from ckanext.satudata_trenggalek.logic import validators as own
-
-    modules = (navl, validators, converters, own)
-    return {name for module in modules for name in vars(module)} | set(all_validators)
-
-
-def _check_field(
-    checker: _Checker,
-    written: _Mapping,
-    field: Field,
-    names: list[str],
-    steps: list[str],
-    vocabs: dict[str, list[str]],
-) -> None:
-    """One field: `written` as in the file, `field` with its preset expanded."""
-    name = field["field_name"]
-
-    def fail(problem: str, remedy: str) -> NoReturn:
-        checker.fail(written, f"field {name}: {problem}", remedy)
-
-    def one_of(key: str, value: object, known: list[str]) -> None:
-        if value not in known:
-            fail(f"{key} {value!r} tidak dikenal", f"Pakai salah satu: {', '.join(known)}")
-
-    if name == "private" or name.startswith("satudata_"):
-        fail("nama ini milik portal", "Hapus field ini, atau beri nama lain")
-    for key in written:
-        if not _KEYS.fullmatch(key):
-            fail(f"kunci {key!r} tidak dikenal", "Periksa ejaannya, atau hapus")
-    checker.labels(written, "label", name)
-    for key in ("help_text", "contoh", "pola_pesan"):
-        if key in written:
-            checker.labels(written, key, name)
-    if "prinsip" in field:
-        one_of("prinsip", field["prinsip"], list(PRINCIPLES))
-    if "langkah" in field:
-        one_of("langkah", field["langkah"], steps)
-    if "bps_item" in field and not _BPS_ITEM.fullmatch(str(field["bps_item"])):
-        fail(f"bps_item {field['bps_item']!r} salah bentuk", "Tulis seperti MS-Ind 3")
-    one_of("jenis", field.get("jenis", "teks"), list(_KINDS))
-    if field.get("jenis") in ("pilihan", "pilihan_banyak"):
-        one_of("vocab", field.get("vocab"), sorted(vocabs))
-        default = field.get("default")
-        if default is not None and default not in vocabs[field["vocab"]]:
-            fail(f"default {default!r} tidak ada di vocab", "Pakai kode dari vocab itu")
-    maks = field.get("maks", 1)
-    if isinstance(maks, bool) or not isinstance(maks, int) or maks < 1:
-        fail(f"maks {maks!r} bukan bilangan", "Tulis jumlah karakter, misalnya maks: 300")
-    if "pola" in field:
-        try:
-            re.compile(field["pola"])
-        except (re.error, TypeError) as e:
-            fail(f"pola salah ({e})", "Perbaiki regular expression itu")
-        if "pola_pesan" not in field:
-            fail("pola tanpa pola_pesan", "Tulis pola_pesan: apa yang harus diketik")
-    known = _known_validators()
-    for key in ("validators", "create_validators", "output_validators"):
-        for call in field.get(key, "").split():
-            if call.partition("(")[0] not in known:
-                fail(f"{key} {call!r} tidak dikenal", "Periksa ejaan nama validator")
-    if "ajukan" in field:
-        _check_rule(fail, field, names, vocabs)
-
-
-def _check_rule(
-    fail: Callable[[str, str], NoReturn],
-    field: Field,
-    names: list[str],
-    vocabs: dict[str, list[str]],
-) -> None:
-    """The `ajukan` of a field."""
-    rule = field["ajukan"]
-    if rule is not False and "contoh" not in field:
-        fail("ajukan tanpa contoh", "Tulis contoh: {id: ..., en: ...}")
-    if isinstance(rule, bool):
-        return
-    condition = rule.get("if") if isinstance(rule, dict) else None
-    remedy = "Tulis ajukan: true, atau {if: {field: NAMA, not: KODE}, alasan: {id: ..., en: ...}}"
-    if not isinstance(condition, dict) or not set(condition) <= {"field", "not"}:
-        fail(f"ajukan {rule!r} tidak dikenal", remedy)
-    if condition.get("field") not in names:
-        fail(f"ajukan merujuk field {condition.get('field')!r} yang tidak ada", remedy)
-    reason = rule.get("alasan")
-    if not isinstance(reason, dict) or not (reason.get("id") and reason.get("en")):
-        fail("ajukan tanpa alasan dalam id dan en", remedy)
-
-
-def check(folder: Path = FOLDER) -> None:
-    """Read every YAML file afresh and check what the portal relies on.
-
-    To be called before ckanext-scheming loads the same files: it would let the parser's traceback
-    through, name neither file nor line for an unknown preset, and find an unknown validator only
-    when somebody saves.
-
-    Raises:
-        SchemaError: the first thing wrong, with file, line and remedy.
-    """
-    vocabs = {p.stem: _check_vocab(p) for p in sorted((folder / "vocab").glob("*.yaml"))}
-    _check_presets(folder / "presets.yaml")
-    presets = _presets(folder)
-    for file, (type_key, groups) in _FIELD_GROUPS.items():
-        checker = _Checker(folder / file)
-        if not isinstance(checker.content.get(type_key), str):
-            checker.fail(checker.content, f"{type_key} tidak ada", f"Tulis {type_key}: ...")
-        steps: list[str] = []
-        if file == "dataset.yaml":
-            step_nodes = checker.mappings(checker.content, "langkah")
-            steps = checker.unique(step_nodes, "id", "[a-z][a-z0-9_]*")
-            for step in step_nodes:
-                checker.labels(step, "label", step["id"])
-        for group in groups:
-            fields = checker.mappings(checker.content, group)
-            names = checker.unique(fields, "field_name", "[a-z][a-z0-9_]*")
-            for written in fields:
-                preset = written.get("preset", "")
-                if preset and preset not in presets:
-                    problem = f"preset {preset!r} tidak ada"
-                    checker.fail(written, problem, f"Pakai salah satu: {', '.join(presets)}")
-                field = {**presets.get(preset, {}), **written}
-                _check_field(checker, written, field, names, steps, vocabs)
+        found += _item_blockers(fields(type_, "resource_fields"), resource, prefix, has_file)
+    return [{"field": path, "message": message} for path, _field, message in found]

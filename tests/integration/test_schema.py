@@ -169,7 +169,7 @@ def test_all_bad_values_are_told_at_once_by_field(desk: Desk):
     errors = desk.refused(**bad)
     assert set(errors) == set(bad)
     for name, (message, *_rest) in errors.items():
-        field = next(f for f in schema._fields("dataset_fields") if f["field_name"] == name)
+        field = next(f for f in schema.fields("dataset") if f["field_name"] == name)
         assert field["label"]["id"] in message
     assert 'Kode "kesehatan" tidak ada dalam daftar Kategori.' in errors["kategori"][0]
     assert model.Session.query(model.Package).count() == 0
@@ -218,7 +218,7 @@ def test_an_upload_is_complete_with_its_name(desk: Desk):
 
 def test_the_form_offers_every_field_and_no_visibility(desk: Desk):
     page = desk.page("/dataset/new")
-    for field in schema._fields("dataset_fields"):
+    for field in schema.fields("dataset"):
         assert controls(page, field["field_name"]), field["field_name"]
     assert not controls(page, "private")
     for name in ("kategori", "urusan", "ukuran", "satuan", "tingkat_penyajian", "frekuensi"):
@@ -334,11 +334,11 @@ def test_the_ten_topics_can_be_seeded_as_groups(desk: Desk):
 
 def test_a_broken_schema_is_told_before_scheming_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """scheming would give a traceback that names neither file nor line."""
-    from ckanext.satudata_trenggalek import plugin, schema
+    from ckanext.satudata_trenggalek import plugin, schema, schema_check
 
     def broken() -> None:
         raise schema.SchemaError(Path("schemas/dataset.yaml"), 30, "YAML: x", "Periksa indentasi")
 
-    monkeypatch.setattr(schema, "check", broken)
+    monkeypatch.setattr(schema_check, "check", broken)
     with pytest.raises(schema.SchemaError, match="baris 30"):
         plugin.SatudataTrenggalekPlugin()

@@ -17,7 +17,7 @@ from ckan.model import license as ckan_license
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek import schema, schema_check
 from ckanext.satudata_trenggalek.logic import validators
 
 COMPLETE: dict[str, Any] = {
@@ -57,7 +57,7 @@ guess_format: Any = validators.satudata_guess_format
 
 
 def field(name: str, group: str = "dataset_fields") -> schema.Field:
-    return next(f for f in schema._fields(group) if f["field_name"] == name)
+    return next(f for f in schema.fields("dataset", group) if f["field_name"] == name)
 
 
 def blocked(files: Collection[str] = ("r1",), **changes: Any) -> dict[str, str]:
@@ -70,12 +70,12 @@ def blocked(files: Collection[str] = ("r1",), **changes: Any) -> dict[str, str]:
 
 
 def test_shipped_files_pass():
-    schema.check()
+    schema_check.check()
 
 
 def test_every_dataset_field_is_explained_in_both_languages():
     for group in ("dataset_fields", "resource_fields"):
-        for f in schema._fields(group):
+        for f in schema.fields("dataset", group):
             for key in ("label", "help_text", "contoh"):
                 assert f[key]["id"] and f[key]["en"], (f["field_name"], key)
             assert f["prinsip"] in schema.PRINCIPLES
@@ -92,16 +92,16 @@ def test_steps_hold_the_fields_in_order():
 
 def test_nothing_offers_visibility():
     names = {
-        f["field_name"] for g in ("dataset_fields", "resource_fields") for f in schema._fields(g)
+        f["field_name"] for g in ("dataset_fields", "resource_fields") for f in schema.fields("dataset", g)
     }
     assert not names & {"private", "state", "data_prioritas"}
 
 
 def test_a_draft_needs_title_name_and_owner_only():
-    required = {f["field_name"] for f in schema._fields("dataset_fields") if f.get("required")}
+    required = {f["field_name"] for f in schema.fields("dataset") if f.get("required")}
     # klasifikasi is always filled: from what is stored, else terbuka
     assert required == {"title", "name", "owner_org", "klasifikasi"}
-    assert not [f for f in schema._fields("resource_fields") if f.get("required")]
+    assert not [f for f in schema.fields("dataset", "resource_fields") if f.get("required")]
 
 
 def test_frequencies_are_those_of_the_national_portal():
@@ -141,7 +141,7 @@ def test_principles_in_order():
     assert [f["field_name"] for f in found["standar_data"]] == [
         "id_sds", "konsep", "definisi", "klasifikasi_penyajian", "ukuran", "satuan",
     ]  # fmt: skip
-    fields = schema._fields("dataset_fields")
+    fields = schema.fields("dataset")
     assert sum(len(f) for f in found.values()) == len(fields)
 
 
@@ -161,9 +161,9 @@ NEEDED = [
 
 
 def test_the_list_of_what_is_needed_is_complete():
-    assert [f["field_name"] for f in schema._fields("dataset_fields") if f.get("ajukan")] == sorted(
+    assert [f["field_name"] for f in schema.fields("dataset") if f.get("ajukan")] == sorted(
         [*NEEDED, "dasar_hukum_klasifikasi"],
-        key=[f["field_name"] for f in schema._fields("dataset_fields")].index,
+        key=[f["field_name"] for f in schema.fields("dataset")].index,
     )
 
 
@@ -332,7 +332,7 @@ json_values = st.recursive(
 @given(json_values)
 def test_any_json_is_cleaned_or_refused_and_clean_stays_clean(value: object):
     for group in ("dataset_fields", "resource_fields"):
-        for f in schema._fields(group):
+        for f in schema.fields("dataset", group):
             try:
                 once = schema.clean(f, value)
             except tk.Invalid as e:
@@ -454,7 +454,7 @@ def test_broken_file_is_named_with_line_and_remedy(
     assert old in content
     path.write_text(content.replace(old, new, 1))
     with pytest.raises(schema.SchemaError) as error:
-        schema.check(folder)
+        schema_check.check(folder)
     message = str(error.value)
     assert told in message
     assert re.match(r"[\w/.]+\.yaml( baris \d+)?: .+\. .+\.$", message)
@@ -465,7 +465,7 @@ def test_the_line_is_the_fields(folder: Path):
     path = folder / "dataset.yaml"
     path.write_text(path.read_text().replace("{id: Konsep, en: Concept}", "{id: Konsep}"))
     with pytest.raises(schema.SchemaError) as error:
-        schema.check(folder)
+        schema_check.check(folder)
     assert error.value.line == line_of(path, "field_name: konsep")
     assert f"schemas/dataset.yaml baris {error.value.line}:" in str(error.value)
 
@@ -474,17 +474,17 @@ def test_unreadable_files(folder: Path):
     path = folder / "vocab" / "satuan.yaml"
     path.write_bytes(b"title: {id: a, en: b}\nsource: \xff\n")
     with pytest.raises(schema.SchemaError, match=r"satuan\.yaml baris 2: bukan UTF-8"):
-        schema.check(folder)
+        schema_check.check(folder)
     path.write_text("- a\n- b\n")
     with pytest.raises(schema.SchemaError, match="bukan pasangan"):
-        schema.check(folder)
+        schema_check.check(folder)
     path.write_text("")
     with pytest.raises(schema.SchemaError, match="bukan pasangan"):
-        schema.check(folder)
+        schema_check.check(folder)
     shutil.copy(schema.FOLDER / "vocab" / "satuan.yaml", path)
     (folder / "group.yaml").unlink()
     with pytest.raises(schema.SchemaError, match=r"group\.yaml: tidak dapat dibaca"):
-        schema.check(folder)
+        schema_check.check(folder)
 
 
 def test_scheming_reads_the_same_as_the_check():

@@ -34,15 +34,21 @@ def satudata_value(field: schema.Field, _schema: dict[str, Any]) -> Validator:
                 label = schema.text(field["label"])
                 raise tk.Invalid(tk._("{label} wajib diisi.").format(label=label))
         except tk.Invalid as e:
-            errors[key].append(e.error)
+            errors[key].extend(getattr(e, "messages", [e.error]))
             raise tk.StopOnError from e
         if not value:
             # So a form, which sends every field, stores the same as a program that leaves it out.
             data.pop(key, None)
             raise tk.StopOnError
-        data[key] = json.dumps(value) if isinstance(value, list) else value
+        stored = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+        data[key] = stored
 
     return validator
+
+
+def satudata_rows(value: Any) -> list[schema.Row]:
+    """The rows of a repeating block as they were given; nothing is checked again."""
+    return schema.rows({}, value)
 
 
 def satudata_keep_stored(
