@@ -503,8 +503,9 @@ _FLAT = re.compile("([a-z][a-z0-9_]*)-([0-9]{1,6})-([a-z][a-z0-9_]*)")
 def expand(data: dict[str, Any], type_: str) -> None:
     """Turn the keys of a form into rows, in place: ``indikator-2-nama`` is the nama of row 2.
 
-    Rows come in the order of their numbers (which may have gaps), blank ones are dropped. A single
-    ticked box, which a form sends as text, becomes a list.
+    Rows come in the order of their numbers (which may have gaps), or of `urutan`, the place (from
+    1) that was typed where no script can move a row; blank ones are dropped. A single ticked box,
+    which a form sends as text, becomes a list.
     """
     _expand(data, type_, "dataset_fields")
     resources = data.get("resources")
@@ -525,11 +526,22 @@ def _expand(item: dict[str, Any], type_: str, group: str) -> None:
         if match and field and field.get("jenis") == "berulang":
             found.setdefault(match[1], {}).setdefault(int(match[2]), {})[match[3]] = item.pop(key)
     for name, by_number in found.items():
+        places = {
+            number: _place(number, row.pop("urutan", "")) for number, row in by_number.items()
+        }
         item[name] = [
-            row
-            for _number, row in sorted(by_number.items())
-            if any(v.strip() if isinstance(v, str) else v for v in row.values())
+            by_number[number]
+            for number in sorted(by_number, key=lambda number: (places[number], number))
+            if any(v.strip() if isinstance(v, str) else v for v in by_number[number].values())
         ]
+
+
+def _place(number: int, typed: object) -> tuple[int, int]:
+    """Where a row goes: the place typed for it, before or after the row that is there now."""
+    place = (
+        int(typed) - 1 if isinstance(typed, str) and re.fullmatch("[0-9]{1,6}", typed) else number
+    )
+    return place, (place > number) - (place < number)
 
 
 # --- Submission ----------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ckanext.satudata_trenggalek.schema import (
 _KEYS = re.compile(
     # ours
     "bps_item|prinsip|langkah|vocab|contoh|maks|pola|pola_pesan|ajukan|tampil|jenis"
-    "|butir|paling_banyak|unik"
+    "|butir|paling_banyak|unik|ringkas|massal"
     # ckanext-scheming's
     "|field_name|label|help_(text|allow_html|inline)|preset|required|default|default_jinja2"
     "|((create_|output_)?validators)|(form|display|error)_snippet|classes"
@@ -223,7 +223,7 @@ class _Fields:
         if kind == "bilangan" and "maks" not in field:
             self._fail(node, "bilangan tanpa maks", "Tulis bilangan terbesar, misalnya maks: 1000")
         if kind != "berulang":
-            for key in ("butir", "paling_banyak", "unik"):
+            for key in ("butir", "paling_banyak", "unik", "ringkas", "massal"):
                 if key in field:
                     self._fail(
                         node, f"{key} tanpa jenis berulang", "Pakai preset satudata_berulang"
@@ -237,6 +237,9 @@ class _Fields:
         inner.check()
         if "unik" in field:
             self._one_of(node, "unik", field["unik"], inner.fields)
+        for key in ("ringkas", "massal"):
+            for name in field.get(key, []):
+                self._one_of(node, key, name, inner.fields)
 
     def _other(self, node: _Mapping, key: str, name: object) -> Field:
         """The field that a condition refers to."""
