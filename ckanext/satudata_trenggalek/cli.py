@@ -12,6 +12,7 @@ import click
 
 from ckanext.satudata_trenggalek import demo as demo_data
 from ckanext.satudata_trenggalek import files, maintenance, tables
+from ckanext.satudata_trenggalek import katalog as catalogue
 from ckanext.satudata_trenggalek.workflow import service
 
 __all__ = ["satudata"]
@@ -43,9 +44,9 @@ def audit() -> None:
 
 @audit.command()
 def verify() -> None:
-    """Walk every hash chain; name the first broken event of each."""
+    """Walk every hash chain; name the first broken event of each, and content that was altered."""
     count, problems = maintenance.verify()
-    _finish(problems, f"{count} events, every chain is whole.")
+    _finish([*problems, *maintenance.altered()], f"{count} events, every chain is whole.")
 
 
 @satudata.command()
@@ -131,3 +132,39 @@ def demo(context: click.Context, akun: Path) -> None:
             demo_data.run(akun, click.echo)
     except demo_data.DemoRefused as error:
         raise click.ClickException(str(error)) from None
+
+
+@satudata.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--organization", required=True, help="Organization that owns the drafts.")
+@click.option("--user", help="Account that makes them; the site's own when left out.")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="What each draft still lacks, as CSV.",
+)
+@click.pass_context
+def katalog(
+    context: click.Context, file: Path, organization: str, user: str | None, report: Path | None
+) -> None:
+    """Make a draft of each entry with columns of a catalogue (JSON Lines), once."""
+    entries, problems, empty = catalogue.read(file)
+    results: list[catalogue.Result] = []
+
+    def told(result: catalogue.Result) -> None:
+        results.append(result)
+        click.echo(f"{len(results):>4}/{len(entries)} {catalogue.line(result)}")
+
+    click.echo(f"{'':>9} {catalogue.heading()}")
+    try:
+        with context.meta["flask_app"].test_request_context():
+            account = user or _as_site_user()["user"]
+            problems += catalogue.run(entries, organization, account, told)
+    except (tk.ObjectNotFound, tk.NotAuthorized) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        if report:
+            catalogue.write(report, results)
+    for text in catalogue.summary(results, problems, empty):
+        click.echo(text)
+    _finish(problems, f"Laporan: {report}" if report else "Selesai.")

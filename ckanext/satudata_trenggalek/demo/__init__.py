@@ -1,4 +1,4 @@
-"""The demo: accounts, organizations and datasets in every status, made through the API's actions.
+"""The demo: accounts, organizations, kegiatan and datasets in every status, made through actions.
 
 Everything goes the way that people go: datasets are created, uploaded to, submitted and checked as
 the demo accounts, so that history, deadlines and files look like those of a portal in use. What
@@ -12,26 +12,24 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-import yaml
 from ckan.lib.munge import munge_title_to_name
-from ckan.lib.search.common import make_connection
 from ckan.model.system_info import get_system_info, set_system_info
 from werkzeug.datastructures import FileStorage
 
 from ckanext.satudata_trenggalek import schema, tables
-from ckanext.satudata_trenggalek.demo import figures
+from ckanext.satudata_trenggalek.demo import figures, metadata
+from ckanext.satudata_trenggalek.katalog import one_commit
 from ckanext.satudata_trenggalek.workflow.calendar import WIB
 from ckanext.satudata_trenggalek.workflow.table import PRINSIP, TRANSITIONS
 
-HERE = Path(__file__).parent
+HERE, read = metadata.HERE, metadata.read
 #: Row of CKAN's table system_info that says: this portal is a demo, begun or whole.
 MARK, BEGUN, WHOLE = "satudata.demo", "begun", "whole"
 #: Accounts in no OPD: admin is a sysadmin, warga a citizen with a login.
@@ -47,10 +45,6 @@ class DemoRefused(Exception):
 def call(user: str, action: str, /, **data: Any) -> Any:
     """Run an action as a user, as the API does."""
     return tk.get_action(action)({"user": user}, data)
-
-
-def read(name: str) -> dict[str, Any]:
-    return yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
 
 
 def _site_user() -> str:
@@ -74,23 +68,11 @@ def run(path: Path, say: Say) -> None:
     if get_system_info(MARK) == WHOLE:
         say("The datasets are there.")  # whatever people made of them since
         return
-    with _one_commit():
+    with one_commit():
         _organizations(organizations, site_user, say)
         _groups(site_user, say)
         datasets(organizations, read("dataset.yaml")["dataset"], say)
     set_system_info(MARK, WHOLE)
-
-
-@contextmanager
-def _one_commit() -> Iterator[None]:
-    """Let Solr commit once, at the end: after each of some 280 writes it takes half the time."""
-    setting = "ckan.search.solr_commit"
-    before, tk.config[setting] = tk.config[setting], False
-    try:
-        yield
-    finally:
-        tk.config[setting] = before
-        make_connection().commit()
 
 
 def _claim(organizations: list[dict[str, Any]]) -> None:
@@ -247,30 +229,70 @@ def _leave(site_user: str) -> None:
 def datasets(organizations: list[dict[str, Any]], entries: list[dict[str, Any]], say: Say) -> None:
     """Make datasets and take them along their way; who is on the way already goes on.
 
+    The kegiatan of a dataset comes before it: what is not published can't be pointed to by what is.
+
     Args:
         organizations: of opd.yaml.
         entries: of dataset.yaml.
-        say: told one line for each dataset.
+        say: told one line for each dataset and each kegiatan.
     """
     homes = {organization["name"]: organization for organization in organizations}
     catalogue = figures.catalogue((HERE / "katalog.jsonl").read_text(encoding="utf-8"))
+    waiting = {entry["name"]: entry for entry in metadata.all_kegiatan()}
     for number, entry in enumerate(entries, 1):
         home = homes[entry["opd"]]
-        producer = entry.get("oleh") or next(iter(_members([home])[home["name"]]))
-        # Two Walidata share the work; nobody checks what they made.
-        checkers = [name for name in ("walidata", "walidata_2") if name != producer]
-        checker = checkers[number % len(checkers)]
+        source = metadata.kegiatan_of(entry)
+        _kegiatan(waiting.pop(source["name"], None), home, say)
         name = entry.get("name") or munge_title_to_name(entry["title"])
-        package, done = core.Package.get(name), 0
-        if package is None:
-            call(producer, "package_create", **_metadata(entry, home, name))
-        elif package.state == "deleted":
-            continue
-        else:
-            history = call("walidata", "satudata_history_list", id=name, limit=100)["results"]
-            done = sum(event["event"] in TRANSITIONS for event in history)
-        status = _go(entry, name, producer, checker, catalogue, done)
+        status = _take(entry, home, name, number, _metadata(entry, home, name), catalogue)
         say(f"{number:3}/{len(entries)} {entry['title']}: {status}")
+    for entry in waiting.values():
+        _kegiatan(entry, homes[entry["opd"]], say)
+
+
+def _kegiatan(entry: dict[str, Any] | None, home: dict[str, Any], say: Say) -> None:
+    """Make a kegiatan and take it along its way; nothing for None, which was taken before."""
+    if entry is None:
+        return
+    fields = metadata.kegiatan(entry, home, _email(home))
+    status = _take(entry, home, entry["name"], len(entry["name"]), fields, {})
+    say(f"    Kegiatan {entry['title']} {entry['tahun_kegiatan']}: {status}")
+
+
+def _take(
+    entry: dict[str, Any],
+    home: dict[str, Any],
+    name: str,
+    number: int,
+    fields: dict[str, Any],
+    catalogue: dict[int, Any],
+) -> str:
+    """Make what an entry describes and take it along its way.
+
+    Args:
+        entry: of dataset.yaml or kegiatan.yaml.
+        home: its organization.
+        name: of the dataset.
+        number: shares the work between the two Walidata.
+        fields: what package_create takes.
+        catalogue: the columns.
+
+    Returns:
+        the status where it ends.
+    """
+    producer = entry.get("oleh") or next(iter(_members([home])[home["name"]]))
+    # Nobody checks what they made.
+    checkers = [name for name in ("walidata", "walidata_2") if name != producer]
+    checker = checkers[number % len(checkers)]
+    package, done = core.Package.get(name), 0
+    if package is None:
+        call(producer, "package_create", **fields)
+    elif package.state == "deleted":
+        return "dihapus"
+    else:
+        history = call("walidata", "satudata_history_list", id=name, limit=100)["results"]
+        done = sum(event["event"] in TRANSITIONS for event in history)
+    return _go(entry, name, home, producer, checker, catalogue, done)
 
 
 def _metadata(entry: dict[str, Any], home: dict[str, Any], name: str) -> dict[str, Any]:
@@ -295,10 +317,13 @@ def _metadata(entry: dict[str, Any], home: dict[str, Any], name: str) -> dict[st
         "dasar_hukum_klasifikasi": "" if is_open else "UU 14/2008 Pasal 17 huruf h",
         "penanggung_jawab": home["unit"],
         "penanggung_jawab_email": _email(home),
+        "jenis_data": "statistik",
+        "id_kegiatan": metadata.kegiatan_of(entry)["name"],
+        "indikator": metadata.indikator(entry),
     }
     for key in ("title", "kategori", "urusan", "konsep", "definisi", "satuan"):
         fields[key] = entry.get(key, "")
-    lacking = entry.get("bolong", [])
+    lacking = metadata.lacking(entry)
     return {key: value for key, value in fields.items() if value and key not in lacking}
 
 
@@ -312,17 +337,23 @@ def _next_release(frequency: str) -> str:
     return f"{today.year + ahead // 12}-{ahead % 12 + 1:02}-20"
 
 
-def _files(entry: dict[str, Any], catalogue: dict[int, Any], whole: bool) -> list[dict[str, Any]]:
-    """Resources with their uploads; not `whole`: without the last year."""
+def _files(
+    entry: dict[str, Any], home: dict[str, Any], catalogue: dict[int, Any], whole: bool
+) -> list[dict[str, Any]]:
+    """Resources with their uploads and variables; not `whole`: without the last year."""
     kind = entry.get("berkas", "csv")
     if kind == "tidak_ada":
         return []
     slug = munge_title_to_name(entry["title"])[:50].rstrip("-_")
     if kind == "wilayah":
         content = (schema.FOLDER / "vocab/wilayah.csv").read_bytes()
-        return [_file("Kode wilayah Kabupaten Trenggalek", "kode_wilayah_trenggalek.csv", content)]
-    names = figures.columns(catalogue[entry["katalog"]])
+        variabel = metadata.variabel(entry, home, *metadata.table_of(content))
+        title = "Kode wilayah Kabupaten Trenggalek"
+        return [_file(title, "kode_wilayah_trenggalek.csv", content, variabel)]
+    titles = figures.columns(catalogue[entry["katalog"]])
+    names = list(titles)
     rows = list(figures.rows(entry, names))
+    variabel = metadata.variabel(entry, home, titles, rows)
     years = figures.years(entry)
     if not whole:
         rows = [row for row in rows if row["tahun"] != years[-1]]
@@ -332,31 +363,41 @@ def _files(entry: dict[str, Any], catalogue: dict[int, Any], whole: bool) -> lis
                 f"{entry['title']}, {year}",
                 f"{slug}-{year}.csv",
                 figures.as_csv(names, [row for row in rows if row["tahun"] == year]),
+                variabel,
             )
             for year in years
         ]
     make = figures.as_xlsx if kind == "xlsx" else figures.as_csv
     title = f"{entry['title']}, {entry['tahun']}"
-    return [_file(title, f"{slug}-{entry['tahun']}.{kind}", make(names, rows))]
+    return [_file(title, f"{slug}-{entry['tahun']}.{kind}", make(names, rows), variabel)]
 
 
-def _file(title: str, filename: str, content: bytes) -> dict[str, Any]:
+def _file(title: str, filename: str, content: bytes, variabel: list[Any]) -> dict[str, Any]:
     return {
         "name": title,
         "format": filename.rpartition(".")[2].upper(),
+        "tanda_desimal": "titik",
+        "variabel": variabel,
         "upload": FileStorage(io.BytesIO(content), filename),
     }
 
 
 def _upload(
-    entry: dict[str, Any], name: str, producer: str, catalogue: dict[int, Any], whole: bool
+    entry: dict[str, Any],
+    name: str,
+    home: dict[str, Any],
+    producer: str,
+    catalogue: dict[int, Any],
+    whole: bool,
 ) -> None:
     """Give the dataset its files, and their tables at once instead of by the worker."""
+    if "cara_pengumpulan_data" in entry:
+        return  # a kegiatan has none
     present = {
         resource["name"]: resource["id"]
         for resource in call(producer, "package_show", id=name)["resources"]
     }
-    for resource in _files(entry, catalogue, whole):
+    for resource in _files(entry, home, catalogue, whole):
         id_ = present.get(resource["name"])
         if id_ is None:
             id_ = call(producer, "resource_create", package_id=name, **resource)["id"]
@@ -368,6 +409,7 @@ def _upload(
 def _go(
     entry: dict[str, Any],
     name: str,
+    home: dict[str, Any],
     producer: str,
     checker: str,
     catalogue: dict[int, Any],
@@ -378,6 +420,7 @@ def _go(
     Args:
         entry: of dataset.yaml.
         name: of the dataset.
+        home: its organization.
         producer: account that makes it.
         checker: account of Walidata that checks it.
         catalogue: the columns.
@@ -391,13 +434,13 @@ def _go(
         {step: ""} if isinstance(step, str) else step for step in entry["jalan"]
     ]
     if not done:
-        _upload(entry, name, producer, catalogue, whole="unggah" not in entry["jalan"])
+        _upload(entry, name, home, producer, catalogue, whole="unggah" not in entry["jalan"])
     for step in steps:
         what, value = next(iter(step.items()))
         if done:
             done -= what in TRANSITIONS
         elif what == "unggah":
-            _upload(entry, name, producer, catalogue, whole=True)
+            _upload(entry, name, home, producer, catalogue, whole=True)
         elif what == "ubah":
             call(producer, "package_patch", id=name, **value)
         elif what == "prioritas":
@@ -421,7 +464,9 @@ def _decide(
         request["content_hash"] = call(user, "satudata_status_show", id=name)["content_hash"]
     if "checklist" in guards:
         checklist: dict[str, Any] = {principle: {"sesuai": True} for principle in PRINSIP}
-        if "32010026" not in entry["menurut"]:
+        if "menurut" not in entry:
+            checklist["interoperabilitas"] = {"sesuai": None, "note": "Kegiatan tanpa berkas."}
+        elif "32010026" not in entry["menurut"]:
             note = "Tidak memuat wilayah atau kode lain."
             checklist["kode_referensi"] = {"sesuai": None, "note": note}
         request["checklist"] = checklist

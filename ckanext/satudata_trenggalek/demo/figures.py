@@ -15,6 +15,7 @@ from typing import Any
 import xlsxwriter
 
 from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek.katalog import column
 
 Row = dict[str, Any]
 
@@ -30,8 +31,6 @@ _TIMES = {
     "periode": ("Semester I", "Semester II"),
 }
 _KECAMATAN = ("kecamatan", "kecamatan_bencana", "nama_kecamatan")
-#: The former portal's keys of its own tables, and what they pointed to.
-_RENAMED = {"ID Data Kecamatan": "kecamatan", "ID Data Bulan": "bulan"}
 _TOTALS = ("jumlah", "total", "jumlah_total")
 
 
@@ -42,10 +41,12 @@ def places() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def columns(katalog: dict[str, Any]) -> list[str]:
-    """Column names of a catalogue entry, each once."""
-    names: list[str] = [_RENAMED.get(c["judul"]) or c["nama"] for c in katalog["kolom"]]
-    return list(dict.fromkeys(names))
+def columns(katalog: dict[str, Any]) -> dict[str, str]:
+    """Column names of a catalogue entry, each once, and what the catalogue calls them."""
+    titles: dict[str, str] = {}
+    for of_catalogue in katalog["kolom"]:
+        titles.setdefault(column(of_catalogue), of_catalogue["judul"].removeprefix("ID Data "))
+    return titles
 
 
 def years(entry: dict[str, Any]) -> list[int]:
