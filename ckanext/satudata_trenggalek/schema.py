@@ -2,8 +2,9 @@
 
 Everything is declared in the YAML of the package ``schemas`` and read from there: ckanext-scheming
 makes the forms of it, this module the rules. One rule serves the save (logic/validators.py) and
-the submission (`blockers`), so that nothing can be saved that then can't be submitted, and a code
-that has meanwhile left its list is found before Walidata finds it.
+the submission (`blockers`), so that a code that has meanwhile left its list is found before
+Walidata finds it. schema_files.py reads the YAML, schema_check.py checks it, schema_export.py
+writes it as JSON Schema and as a table.
 """
 
 from __future__ import annotations
@@ -11,159 +12,27 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
-import importlib.resources
 import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NoReturn, cast
-from urllib.parse import urlsplit
+from typing import Any, NoReturn
 
 import ckan.plugins.toolkit as tk
-import yaml
 from ckan.logic.validators import email_pattern
-from ckanext.scheming import __file__ as scheming_file
 
-Field = dict[str, Any]
+from ckanext.satudata_trenggalek.schema_files import FOLDER as FOLDER
+from ckanext.satudata_trenggalek.schema_files import TYPES as TYPES
+from ckanext.satudata_trenggalek.schema_files import Field, by_name, fields, vocab
+from ckanext.satudata_trenggalek.schema_files import SchemaError as SchemaError
+from ckanext.satudata_trenggalek.schema_files import find as find
+
 Row = dict[str, Any]
 Value = str | list[str] | list[Row]
 
-TYPES = ("dataset", "kegiatan")
-FOLDER = Path(str(importlib.resources.files("ckanext.satudata_trenggalek.schemas")))
 PRINCIPLES = ("standar_data", "metadata", "interoperabilitas", "kode_referensi")
 # Years and dates outside are slips of the keyboard; projections reach to 2100.
 FIRST_YEAR, LAST_YEAR = 1900, 2100
-
-
-class SchemaError(Exception):
-    """A YAML file that the portal can't work with.
-
-    Attributes:
-        path: the file.
-        line: line number, 1 is the first; 0 where the whole file is meant.
-    """
-
-    def __init__(self, path: Path, line: int, problem: str, remedy: str):
-        self.path, self.line = path, line
-        place = "/".join(path.parts[-3:] if path.parent.name == "vocab" else path.parts[-2:])
-        place += f" baris {line}" if line else ""
-        super().__init__(f"{place}: {problem}. {remedy}.")
-
-
-# --- Reading -------------------------------------------------------------------------------------
-
-
-class _Mapping(dict[str, Any]):
-    """A YAML mapping that remembers the line it begins on."""
-
-    line = 0
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses what PyYAML swallows: duplicate keys, and keys that are no text."""
-
-
-def _construct_mapping(loader: _Loader, node: yaml.MappingNode) -> _Mapping:
-    seen: set[str] = set()
-    for key_node, _value in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, str):
-            problem = f"kunci {key!r} bukan teks, apit dengan tanda petik"
-            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-        if key in seen:
-            problem = f"kunci {key} tertulis dua kali"
-            raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-        seen.add(key)
-    mapping = _Mapping()
-    mapping.update(cast("dict[str, Any]", loader.construct_mapping(node, deep=True)))
-    mapping.line = node.start_mark.line + 1
-    return mapping
-
-
-_Loader.add_constructor("tag:yaml.org,2002:map", _construct_mapping)
-
-
-def _read(path: Path) -> _Mapping:
-    """The content of one YAML file.
-
-    Raises:
-        SchemaError: missing, unreadable, not UTF-8, not YAML, or not a mapping.
-    """
-    try:
-        content = yaml.load(path.read_text("utf-8"), _Loader)
-    except OSError as e:
-        remedy = "Kembalikan berkas itu dari repositori atau perbaiki hak bacanya"
-        raise SchemaError(path, 0, f"tidak dapat dibaca ({e.strerror})", remedy) from e
-    except UnicodeDecodeError as e:
-        line = e.object[: e.start].count(b"\n") + 1
-        raise SchemaError(path, line, "bukan UTF-8", "Simpan berkas sebagai UTF-8") from e
-    except yaml.YAMLError as e:
-        mark = getattr(e, "problem_mark", None)
-        problem = getattr(e, "problem", None) or str(e)
-        remedy = "Periksa indentasi, titik dua, dan tanda petik di baris itu dan sebelumnya"
-        raise SchemaError(path, mark.line + 1 if mark else 0, f"YAML: {problem}", remedy) from e
-    if not isinstance(content, _Mapping):
-        raise SchemaError(path, 1, "isinya bukan pasangan kunci: nilai", "Lihat berkas semula")
-    return content
-
-
-_load = functools.cache(_read)
-
-
-def _presets(folder: Path) -> dict[str, Field]:
-    """Presets by name: ours over those of ckanext-scheming."""
-    core = json.loads((Path(scheming_file).parent / "presets.json").read_text("utf-8"))
-    ours = _load(folder / "presets.yaml")
-    return {p["preset_name"]: p["values"] for p in [*core["presets"], *ours["presets"]]}
-
-
-@functools.cache
-def fields(type_: str, group: str = "dataset_fields") -> list[Field]:
-    """Fields of a dataset type, presets expanded as scheming does, also in `butir`.
-
-    Args:
-        type_: one of `TYPES`; any other counts as ``dataset``.
-        group: ``dataset_fields`` or ``resource_fields``.
-    """
-    presets = _presets(FOLDER)
-    content = _load(FOLDER / f"{type_ if type_ in TYPES else 'dataset'}.yaml")
-    return [expanded(field, presets) for field in content[group]]
-
-
-def expanded(field: Field, presets: dict[str, Field]) -> Field:
-    """A field with its preset, and those of its rows, filled in."""
-    field = {**presets.get(field.get("preset", ""), {}), **field}
-    if isinstance(field.get("butir"), list):
-        field["butir"] = [expanded(f, presets) for f in field["butir"]]
-    return field
-
-
-@functools.cache
-def _by_name(type_: str, group: str) -> dict[str, Field]:
-    return {field["field_name"]: field for field in fields(type_, group)}
-
-
-def find(type_: str, name: str, group: str = "dataset_fields") -> Field:
-    """The field of this name.
-
-    Raises:
-        KeyError: there is no such field.
-    """
-    return _by_name(type_, group)[name]
-
-
-def vocab(name: str) -> list[dict[str, Any]]:
-    """The code list schemas/vocab/NAME.yaml: ``{"value", "label": {"id", "en"}, ...}`` in order.
-
-    Raises:
-        SchemaError: there is no such list.
-    """
-    path = FOLDER / "vocab" / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise SchemaError(path, 0, "kosakata tidak ada", f"Buat berkas itu atau pakai: {known}")
-    return _load(path)["items"]
 
 
 def satudata_vocab_choices(field: Field) -> list[dict[str, Any]]:
@@ -235,16 +104,25 @@ def _short(value: object) -> str:
 _INVISIBLE = dict.fromkeys([0x00AD, 0x200B, 0x2060, 0xFEFF])
 # Control characters, halves of characters, and marks that make text read other than it is stored.
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
-_LARGEST = 10**15  # what a program may send as a number; JavaScript's are exact up to here
+LARGEST = 10**15 - 1  # what a program may send as a number; JavaScript's are exact up to here
+
+
+def numeric(field: Field) -> bool:
+    """Whether a program may send a number: ``2024`` for a year, but not for a code such as 007."""
+    kind = field.get("jenis", "teks")
+    return kind in ("tahun", "bilangan", "pilihan", "pilihan_banyak") or (
+        kind in ("teks", "paragraf") and "pola" not in field
+    )
 
 
 def _paragraf(field: Field, value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # JSON knows no difference
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
+    if isinstance(value, int) and not isinstance(value, bool) and numeric(field):
+        if abs(value) > LARGEST:
+            _refuse(tk._("{label} terlalu besar. Tulis sebagai teks."), field)
+    elif not isinstance(value, str):
         _refuse(tk._("{label} harus berupa teks."), field)
-    if isinstance(value, int) and abs(value) >= _LARGEST:
-        _refuse(tk._("{label} terlalu besar. Tulis sebagai teks."), field)
     limit = field.get("maks", 300)
     # Markup stays as typed: "<" is a sign of statistics, and the pages escape it.
     raw = str(value)
@@ -299,20 +177,22 @@ def _pilihan_banyak(field: Field, value: object) -> list[str]:
 
 
 def _bilangan(field: Field, value: object) -> str:
-    number = _teks({**field, "maks": 300}, value)
-    if number and not (re.fullmatch("[0-9]{1,15}", number) and int(number) <= field["maks"]):
+    number = _teks(field, value)
+    if number and not re.fullmatch("[0-9]+", number):
         message = tk._(
-            '{label} "{value}" bukan bilangan yang benar. Tulis 0 sampai {limit} dengan angka saja,'
-            " tanpa titik, misalnya 14."
+            '{label} "{value}" bukan bilangan. Tulis dengan angka saja, tanpa titik, misalnya 14.'
         )
-        _refuse(message, field, value=_short(number), limit=field["maks"])
+        _refuse(message, field, value=_short(number))
     return str(int(number)) if number else ""
+
+
+REFERENCE = "[A-Za-z0-9_-]{2,100}"
 
 
 def _kegiatan(field: Field, value: object) -> str:
     reference = _teks(field, value)
     # An id or name; whether there is such a kegiatan is asked where the dataset is saved.
-    if reference and not re.fullmatch("[A-Za-z0-9_-]{2,100}", reference):
+    if reference and not re.fullmatch(REFERENCE, reference):
         message = tk._('{label} "{value}" bukan kegiatan. Pilih dari daftar kegiatan.')
         _refuse(message, field, value=_short(reference))
     return reference
@@ -352,7 +232,7 @@ def _tahun(field: Field, value: object) -> str:
 
 
 def _email(field: Field, value: object) -> str:
-    address = _teks({**field, "maks": 254}, value)
+    address = _teks({"maks": 254, **field}, value)
     if address and not (email_pattern.match(address) and "." in address.rpartition("@")[2]):
         message = tk._(
             '{label} "{value}" bukan alamat surel yang benar.'
@@ -362,17 +242,16 @@ def _email(field: Field, value: object) -> str:
     return address
 
 
+# The name of an uploaded file, or an address of the web: no ``javascript:`` and its like.
+ADDRESS = (
+    "[Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]{1,5})?([/?#].*)?"
+    "|(?![A-Za-z][A-Za-z0-9+.-]*:|//).*"
+)
+
+
 def _tautan(field: Field, value: object) -> str:
-    """Name of an uploaded file, or an address of the web: no ``javascript:`` and its like."""
     address = _teks(field, value)
-    try:
-        parts = urlsplit(address)
-        unusable = (parts.scheme or parts.netloc) and not (
-            parts.scheme in ("http", "https") and parts.hostname
-        )
-    except ValueError:
-        unusable = True
-    if unusable:
+    if not re.fullmatch(ADDRESS, address):
         message = tk._(
             '{label} "{value}" tidak dapat dipakai.'
             " Unggah berkasnya, atau tulis alamat yang diawali https://."
@@ -388,7 +267,6 @@ def _listed(field: Field, value: object) -> list[Row]:
         tk.Invalid: no list, too many rows.
         RowsInvalid: rows that are no mappings.
     """
-    value = _stored(value)
     if value in (None, tk.missing, ""):
         return []
     if not isinstance(value, list):
@@ -445,7 +323,7 @@ def _berulang(field: Field, value: object) -> list[Row]:
     return result
 
 
-_KINDS: dict[str, Callable[[Field, object], Value]] = {
+KINDS: dict[str, Callable[[Field, object], Value]] = {
     "teks": _teks,
     "paragraf": _paragraf,
     "pilihan": _pilihan,
@@ -477,7 +355,7 @@ def clean(field: Field, value: object) -> Value:
     """
     if value in (None, tk.missing, "", []):
         return ""
-    return _KINDS[field.get("jenis", "teks")](field, value) or ""
+    return KINDS[field.get("jenis", "teks")](field, value) or ""
 
 
 def rows(field: Field, value: object) -> list[Row]:
@@ -522,7 +400,7 @@ def _expand(item: dict[str, Any], type_: str, group: str) -> None:
     found: dict[str, dict[int, Row]] = {}
     for key in [key for key in item if isinstance(key, str) and "-" in key]:
         match = _FLAT.fullmatch(key)
-        field = _by_name(type_, group).get(match[1]) if match else None
+        field = by_name(type_, group).get(match[1]) if match else None
         if match and field and field.get("jenis") == "berulang":
             found.setdefault(match[1], {}).setdefault(int(match[2]), {})[match[3]] = item.pop(key)
     for name, by_number in found.items():
@@ -632,7 +510,7 @@ def _item_blockers(
 
 
 def _row_blockers(field: Field, given: list[Row], prefix: str) -> Iterator[tuple[str, Field, str]]:
-    unique = field.get("unik")
+    unique = field.get("unik", "")
     seen: dict[str, int] = {}
     for number, row in enumerate(given):
         for path, subfield, message in _item_blockers(field["butir"], row, f"{prefix}{number}/"):

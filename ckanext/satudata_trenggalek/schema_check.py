@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 from typing import NoReturn
 
-from ckanext.satudata_trenggalek.schema import (
-    _KINDS,
+from ckanext.satudata_trenggalek.schema import KINDS, PRINCIPLES
+from ckanext.satudata_trenggalek.schema_files import (
     FOLDER,
-    PRINCIPLES,
     Field,
+    Mapping,
     SchemaError,
-    _Mapping,
-    _presets,
-    _read,
+    presets,
+    read,
 )
 
 # Every key a field may have; a misspelt `ajukan` would otherwise open the gate in silence.
@@ -45,12 +44,12 @@ class _Checker:
 
     def __init__(self, path: Path):
         self.path = path
-        self.content = _read(path)
+        self.content = read(path)
 
     def fail(self, node: object, problem: str, remedy: str) -> NoReturn:
         raise SchemaError(self.path, getattr(node, "line", 0), problem, remedy)
 
-    def labels(self, node: _Mapping, key: str, what: str) -> None:
+    def labels(self, node: Mapping, key: str, what: str) -> None:
         """`key` holds its wording in both languages."""
         labels = node.get(key)
         for language in ("id", "en"):
@@ -59,19 +58,19 @@ class _Checker:
                 problem = f"{key} {what} tidak lengkap dalam bahasa {language}"
                 self.fail(node, problem, f"Tulis {key}: {{id: ..., en: ...}} sebagai teks")
 
-    def mappings(self, parent: _Mapping, key: str) -> list[_Mapping]:
+    def mappings(self, parent: Mapping, key: str) -> list[Mapping]:
         """The non-empty list of mappings under `key`."""
         nodes = parent.get(key)
         if not isinstance(nodes, list) or not nodes:
             self.fail(parent, f"daftar {key} tidak ada", f"Tulis {key}: lalu butirnya")
         for node in nodes:
-            if not isinstance(node, _Mapping):
+            if not isinstance(node, Mapping):
                 self.fail(
                     parent, f"butir {node!r} dalam {key} salah bentuk", "Tulis - kunci: nilai"
                 )
         return nodes
 
-    def unique(self, nodes: list[_Mapping], key: str, pattern: str) -> list[str]:
+    def unique(self, nodes: list[Mapping], key: str, pattern: str) -> list[str]:
         """The texts under `key`, each once and of the form `pattern`."""
         seen: list[str] = []
         for node in nodes:
@@ -104,7 +103,7 @@ def _check_presets(path: Path) -> None:
     presets = checker.mappings(checker.content, "presets")
     checker.unique(presets, "preset_name", "[a-z][a-z0-9_]*")
     for preset in presets:
-        if not isinstance(preset.get("values"), _Mapping):
+        if not isinstance(preset.get("values"), Mapping):
             checker.fail(preset, "values tidak ada", "Tulis values: lalu kunci field")
 
 
@@ -130,48 +129,48 @@ class _Fields:
     def __init__(
         self,
         checker: _Checker,
-        written: list[_Mapping],
-        presets: dict[str, Field],
+        written: list[Mapping],
+        known: dict[str, Field],
         vocabs: dict[str, list[str]],
         steps: list[str] | None,
     ):
         """`steps` is None for the rows of a block."""
-        self.checker, self.presets, self.vocabs, self.steps = checker, presets, vocabs, steps
+        self.checker, self.presets, self.vocabs, self.steps = checker, known, vocabs, steps
         self.written = written
         checker.unique(written, "field_name", "[a-z][a-z0-9_]*")
         self.fields = {}
         for node in written:
             preset = node.get("preset", "")
-            if preset and preset not in presets:
+            if preset and preset not in known:
                 problem = f"preset {preset!r} tidak ada"
-                checker.fail(node, problem, f"Pakai salah satu: {', '.join(presets)}")
-            self.fields[node["field_name"]] = {**presets.get(preset, {}), **node}
+                checker.fail(node, problem, f"Pakai salah satu: {', '.join(known)}")
+            self.fields[node["field_name"]] = {**known.get(preset, {}), **node}
 
     def check(self) -> None:
         """Every field, and the rows inside."""
         for node in self.written:
             self._field(node, self.fields[node["field_name"]])
 
-    def _fail(self, node: _Mapping, problem: str, remedy: str) -> NoReturn:
+    def _fail(self, node: Mapping, problem: str, remedy: str) -> NoReturn:
         self.checker.fail(node, f"field {node['field_name']}: {problem}", remedy)
 
-    def _one_of(self, node: _Mapping, key: str, value: object, known: Iterable[str]) -> None:
+    def _one_of(self, node: Mapping, key: str, value: object, known: Collection[str]) -> None:
         if value not in known:
             remedy = f"Pakai salah satu: {', '.join(known)}"
             self._fail(node, f"{key} {value!r} tidak dikenal", remedy)
 
-    def _pattern(self, node: _Mapping, pattern: object) -> None:
+    def _pattern(self, node: Mapping, pattern: object) -> None:
         try:
             re.compile(pattern)  # type: ignore[call-overload]
         except (re.error, TypeError) as e:
             self._fail(node, f"pola salah ({e})", "Perbaiki regular expression itu")
 
-    def _count(self, node: _Mapping, field: Field, key: str, example: str) -> None:
+    def _count(self, node: Mapping, field: Field, key: str, example: str) -> None:
         value = field.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             self._fail(node, f"{key} {value!r} bukan bilangan", f"Tulis {example}")
 
-    def _field(self, node: _Mapping, field: Field) -> None:
+    def _field(self, node: Mapping, field: Field) -> None:
         name = field["field_name"]
         if name == "private" or name.startswith("satudata_"):
             self._fail(node, "nama ini milik portal", "Hapus field ini, atau beri nama lain")
@@ -208,11 +207,11 @@ class _Fields:
         if "ajukan" in field:
             self._needed(node, field)
 
-    def _kind(self, node: _Mapping, field: Field) -> None:
+    def _kind(self, node: Mapping, field: Field) -> None:
         kind = field.get("jenis", "teks")
         in_rows = self.steps is None
         self._one_of(
-            node, "jenis", kind, [k for k in _KINDS if not in_rows or k not in _NOT_IN_ROWS]
+            node, "jenis", kind, [k for k in KINDS if not in_rows or k not in _NOT_IN_ROWS]
         )
         if kind in _CODED:
             self._one_of(node, "vocab", field.get("vocab"), sorted(self.vocabs))
@@ -220,8 +219,6 @@ class _Fields:
             if default is not None and default not in self.vocabs[field["vocab"]]:
                 problem = f"default {default!r} tidak ada di vocab"
                 self._fail(node, problem, "Pakai kode dari vocab itu")
-        if kind == "bilangan" and "maks" not in field:
-            self._fail(node, "bilangan tanpa maks", "Tulis bilangan terbesar, misalnya maks: 1000")
         if kind != "berulang":
             for key in ("butir", "paling_banyak", "unik", "ringkas", "massal"):
                 if key in field:
@@ -241,14 +238,14 @@ class _Fields:
             for name in field.get(key, []):
                 self._one_of(node, key, name, inner.fields)
 
-    def _other(self, node: _Mapping, key: str, name: object) -> Field:
+    def _other(self, node: Mapping, key: str, name: object) -> Field:
         """The field that a condition refers to."""
         if not isinstance(name, str) or name not in self.fields or name == node["field_name"]:
             remedy = f"Pakai salah satu: {', '.join(self.fields)}"
             self._fail(node, f"{key} merujuk field {name!r} yang tidak ada", remedy)
         return self.fields[name]
 
-    def _codes(self, node: _Mapping, key: str, other: Field, codes: object) -> None:
+    def _codes(self, node: Mapping, key: str, other: Field, codes: object) -> None:
         if not isinstance(codes, list) or not codes:
             self._fail(node, f"{key} {codes!r} bukan daftar kode", 'Tulis in: ["1", "2"]')
         for code in codes:
@@ -256,7 +253,7 @@ class _Fields:
                 problem = f"{key} merujuk kode {code!r} yang tidak ada di vocab {other['vocab']}"
                 self._fail(node, problem, "Pakai kode dari vocab itu, apit dengan tanda petik")
 
-    def _shown(self, node: _Mapping, field: Field) -> None:
+    def _shown(self, node: Mapping, field: Field) -> None:
         rule = field["tampil"]
         remedy = 'Tulis tampil: {field: NAMA, in: ["KODE"]}'
         for condition in rule if isinstance(rule, list) and rule else [rule]:
@@ -268,7 +265,7 @@ class _Fields:
                 self._fail(node, problem, remedy)
             self._codes(node, "tampil", other, condition["in"])
 
-    def _needed(self, node: _Mapping, field: Field) -> None:
+    def _needed(self, node: Mapping, field: Field) -> None:
         rule = field["ajukan"]
         if rule is not False and "contoh" not in field:
             self._fail(node, "ajukan tanpa contoh", "Tulis contoh: {id: ..., en: ...}")
@@ -309,7 +306,7 @@ def check(folder: Path = FOLDER) -> None:
     """
     vocabs = {p.stem: _check_vocab(p) for p in sorted((folder / "vocab").glob("*.yaml"))}
     _check_presets(folder / "presets.yaml")
-    presets = _presets(folder)
+    known = presets(folder)
     for file, (type_key, groups) in _FIELD_GROUPS.items():
         checker = _Checker(folder / file)
         if not isinstance(checker.content.get(type_key), str):
@@ -324,4 +321,4 @@ def check(folder: Path = FOLDER) -> None:
             if group == "resource_fields" and checker.content.get(group) == []:
                 continue  # a type without files
             nodes = checker.mappings(checker.content, group)
-            _Fields(checker, nodes, presets, vocabs, steps).check()
+            _Fields(checker, nodes, known, vocabs, steps).check()
