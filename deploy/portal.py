@@ -159,17 +159,38 @@ class TestPortal(Portal):
         )
 
     def pytest(self, args: list[str]) -> int:
-        """Runs pytest on fresh services; everything is stopped again however it ends."""
+        """Runs pytest on fresh services."""
+        return self.measured(
+            [
+                BIN / "pytest", f"--ckan-ini={self.ini}", "-o", f"cache_dir={self.tmp}/pytest",
+                *args,
+            ]
+        )  # fmt: skip
+
+    def bench(self, args: list[str]) -> int:
+        """Runs the measurements of bench/, or the one named, each on fresh services.
+
+        Returns:
+            0 when all keep their limits.
+        """
+        known = {path.stem: path for path in sorted((ROOT / "bench").glob("*.py"))}
+        del known["common"]
+        name, *options = args or [""]
+        if name and name not in known:
+            raise Problem(f"there is no measurement {name}: choose {', '.join(known)}.")
+        return max(
+            self.measured([sys.executable, known[each], *options])
+            for each in ([name] if name else known)
+        )
+
+    def measured(self, command: list[str | Path]) -> int:
+        """Runs a program on fresh services; everything is stopped again however it ends."""
         with self.locked(), stopping(self):
             self.prepare()
             self.down()
             self.boot()
-            command = [
-                BIN / "pytest", f"--ckan-ini={self.ini}", "-o", f"cache_dir={self.tmp}/pytest",
-                *args,
-            ]  # fmt: skip
             env = self.environment(
-                # pytest is the caller's own process; Chromium crashes with some other TMPDIRs.
+                # It is the caller's own process; Chromium crashes with some other TMPDIRs.
                 HOME=os.environ.get("HOME", "/"),
                 TMPDIR=os.environ.get("TMPDIR", "/tmp"),
                 HYPOTHESIS_STORAGE_DIRECTORY=f"{self.tmp}/hypothesis",
@@ -252,6 +273,8 @@ def main(argv: list[str]) -> int:
             ).returncode
         case "test", _:
             return TestPortal(portal).pytest(args)
+        case "bench", _:
+            return TestPortal(portal).bench(args)
         case "test-server", []:
             TestPortal(portal).serve()
         case "run-schedule", []:
