@@ -160,19 +160,8 @@ def _pilihan(field: Field, value: object) -> str:
     return code
 
 
-def _stored(value: object) -> object:
-    """A list that is stored as JSON text; anything else as it is."""
-    if isinstance(value, str) and value.startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(value)
-    return value
-
-
 def _pilihan_banyak(field: Field, value: object) -> list[str]:
-    values = _stored(value)
-    if isinstance(values, str) and values.startswith("["):
-        _refuse(tk._("{label} harus berupa daftar kode."), field)
-    codes = {_pilihan(field, v) for v in (values if isinstance(values, list) else [values])}
+    codes = {_pilihan(field, v) for v in (value if isinstance(value, list) else [value])}
     return [code for code in _codes(field["vocab"]) if code in codes]
 
 
@@ -358,6 +347,14 @@ def clean(field: Field, value: object) -> Value:
     return KINDS[field.get("jenis", "teks")](field, value) or ""
 
 
+def _stored(value: object) -> object:
+    """A list that is stored as JSON text; anything else as it is."""
+    if isinstance(value, str) and value.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(value)
+    return value
+
+
 def rows(field: Field, value: object) -> list[Row]:
     """The rows of a repeating block, whatever is stored; for reading, so it refuses nothing."""
     value = _stored(value)
@@ -396,7 +393,7 @@ def _expand(item: dict[str, Any], type_: str, group: str) -> None:
     for field in fields(type_, group):
         name, value = field["field_name"], item.get(field["field_name"])
         if field.get("jenis") == "pilihan_banyak" and isinstance(value, str) and value:
-            item[name] = value if value.startswith("[") else [value]
+            item[name] = [value]
     found: dict[str, dict[int, Row]] = {}
     for key in [key for key in item if isinstance(key, str) and "-" in key]:
         match = _FLAT.fullmatch(key)
