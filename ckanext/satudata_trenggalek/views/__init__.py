@@ -21,6 +21,9 @@ from flask_wtf.csrf import CSRFError
 
 from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek.views.forms import satudata_formulir  # noqa: F401
+from ckanext.satudata_trenggalek.views.metadata import satudata_metadata  # noqa: F401
+from ckanext.satudata_trenggalek.views.skema import satudata_skema  # noqa: F401
 from ckanext.satudata_trenggalek.workflow import engine, table
 
 satudata = Blueprint("satudata", __name__)
