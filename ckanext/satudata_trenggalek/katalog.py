@@ -26,6 +26,7 @@ from ckan.lib.munge import munge_title_to_name
 from ckan.lib.search.common import make_connection
 
 from ckanext.satudata_trenggalek import schema, tables
+from ckanext.satudata_trenggalek.personal import is_personal_name
 
 Row = dict[str, Any]
 
@@ -261,9 +262,9 @@ def _row(name: str, of_catalogue: dict[str, str]) -> Row:
     return {key: value for key, value in row.items() if value}
 
 
-def personal(rows: Iterable[Row]) -> list[str]:
+def personal(entry: Entry) -> list[str]:
     """Names of the columns that hold personal data (UU 27/2022 Pasal 4), judged by their names."""
-    return [row["nama"] for row in rows if row["nama"].casefold() in ("nik", "nkk", "no_kk")]
+    return [c["nama"] for c in entry.kolom if any(map(is_personal_name, (c["nama"], c["judul"])))]
 
 
 def id_of(organization_id: str, entry: Entry) -> str:
@@ -351,7 +352,7 @@ def _draft(entry: Entry, organization_id: str, user: str) -> Result:
         content["title"],
         state,
         content["name"],
-        personal(content["resources"][0]["variabel"]),
+        personal(entry),
         notes,
     )
     if state != "dihapus":
