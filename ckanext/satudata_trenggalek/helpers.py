@@ -20,7 +20,8 @@ from babel.numbers import format_decimal
 from ckan.lib.files import Settings
 from markupsafe import Markup, escape
 
-from ckanext.satudata_trenggalek import files, peran, tables
+from ckanext.satudata_trenggalek import files, peran, schema, tables
+from ckanext.satudata_trenggalek.forms import satudata_field, satudata_jenis
 from ckanext.satudata_trenggalek.model import Status
 from ckanext.satudata_trenggalek.workflow import calendar, engine, table
 from ckanext.satudata_trenggalek.workflow.table import Peran
@@ -477,6 +478,25 @@ def satudata_menu() -> list[dict[str, Any]]:
     ]
 
 
+# Addresses ---------------------------------------------------------------------------------------
+def satudata_alamat(dataset: Mapping[str, Any], page: str = "read", **query: Any) -> str:
+    """Address of a page of a dataset, a kegiatan or their status.
+
+    Args:
+        dataset: with `name`, and `type` where it is no dataset.
+        page: "read", "edit", "delete", or "resource.new" for a page of its files.
+        query: further parts of the address.
+    """
+    part, _, name = page.rpartition(".")
+    endpoint = satudata_jenis(dataset) + (f"_{part}" if part else "")
+    return tk.url_for(f"{endpoint}.{name}", id=dataset["name"], **query)
+
+
+def satudata_berberkas(dataset: Mapping[str, Any] | str) -> bool:
+    """Whether datasets of this type hold files."""
+    return bool(schema.fields(satudata_jenis(dataset), "resource_fields"))
+
+
 # Forms -------------------------------------------------------------------------------------------
 _ID_OF_FIELD = {"owner_org": "field-organizations", "url": "field-resource-upload"}
 
@@ -528,31 +548,35 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
 
 
 def satudata_kesalahan(
-    errors: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
+    errors: Mapping[str, Any],
+    fields: Sequence[Mapping[str, Any]],
+    data: Mapping[str, Any] | None = None,
+    type_: str = "dataset",
 ) -> list[dict[str, str]]:
     """Errors of a form in the order of its fields: anchor, label, message.
 
     Args:
-        errors: field name -> messages, for repeating subfields a dict per row.
+        errors: field name -> messages.
         fields: fields of the schema.
+        data: what was typed, to find the cells of repeating blocks that are wrong.
+        type_: dataset type.
     """
     found, rest = [], dict(errors)
     for field in fields:
         name, label = field["field_name"], tk.h.scheming_language_text(field.get("label"))
         messages = rest.pop(name, None) or []
-        if field.get("repeating_subfields"):
-            for row, entry in enumerate(messages):
-                for sub in field["repeating_subfields"]:
-                    for message in (entry or {}).get(sub["field_name"], [])[:1]:
-                        found.append(
-                            {
-                                "anchor": f"field-{name}-{row}-{sub['field_name']}",
-                                "label": f"{label} {row + 1}, "
-                                + tk.h.scheming_language_text(sub.get("label")),
-                                "message": message,
-                            }
-                        )
-        elif messages:
+        cells = _wrong_cells(type_, name, data) if messages else {}
+        for (row, subname), message in cells.items():
+            known = next(f for f in satudata_field(type_, name)["butir"]  # pyright: ignore[reportOptionalSubscript]
+                         if f["field_name"] == subname)  # fmt: skip
+            found.append(
+                {
+                    "anchor": f"{satudata_jangkar(name)}-{row}-{subname}",
+                    "label": "",
+                    "message": schema.in_row(row, known, message),
+                }
+            )
+        if messages and not cells:
             found.append(
                 {"anchor": satudata_jangkar(name), "label": label, "message": _first(messages)}
             )
@@ -567,6 +591,15 @@ def satudata_kesalahan(
     return found
 
 
+def _wrong_cells(
+    type_: str, name: str, data: Mapping[str, Any] | None
+) -> dict[tuple[int, str], str]:
+    field = satudata_field(type_, name)
+    if not data or not field or field.get("jenis") != "berulang":
+        return {}
+    return schema.cell_errors(field, schema.rows(field, data.get(name)))
+
+
 def _first(messages: Any) -> str:
     return str(messages[0] if isinstance(messages, list) else messages)
 
@@ -577,30 +610,34 @@ def satudata_batas_unggah() -> int:
 
 
 def satudata_per_langkah(
-    schema: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
+    form: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """The steps of the form with their fields: id, label, fields; steps without fields stay."""
     return [
         {**step, "fields": [f for f in fields if f.get("langkah") == step["id"]]}
-        for step in schema.get("langkah", [])
+        for step in form.get("langkah", [])
     ]
 
 
 def satudata_tautan_isian(dataset: Mapping[str, Any], field: str) -> str:
-    """Where a blocker is mended: the form at the field.
+    """Where a blocker is mended: the form at the field or at the cell.
 
     Args:
-        dataset: with `name`.
-        field: field name, `resources`, or `resources/<id>/<field>`.
+        dataset: with `name`, and `type` where it is no dataset.
+        field: field name, `<field>/<row from 0>/<subfield>`, `resources`, or one of these after
+            `resources/<id>/`.
     """
-    head, _, rest = field.partition("/")
+    head, *cell = field.split("/")
     if head != "resources":
-        return tk.url_for("dataset.edit", id=dataset["name"]) + f"#{satudata_jangkar(head)}"
-    if not rest:
-        return tk.url_for("dataset_resource.new", id=dataset["name"])
-    resource, _, name = rest.partition("/")
-    url = tk.url_for("dataset_resource.edit", id=dataset["name"], resource_id=resource)
-    return f"{url}#{satudata_jangkar(name)}" if name else url
+        return _at(satudata_alamat(dataset, "edit"), head, cell)
+    if not cell:
+        return satudata_alamat(dataset, "resource.new")
+    url = satudata_alamat(dataset, "resource.edit", resource_id=cell[0])
+    return _at(url, cell[1], cell[2:]) if cell[1:] else url
+
+
+def _at(url: str, name: str, cell: Sequence[str]) -> str:
+    return f"{url}#{'-'.join([satudata_jangkar(name), *cell])}"
 
 
 def satudata_halaman(page: Any, **kept: Any) -> Markup:
