@@ -276,10 +276,12 @@ def dataset(entry: Entry, organization_id: str) -> tuple[dict[str, Any], list[st
     """The draft of an entry, as package_create takes it, and what was changed on the way."""
     rows, notes = variables(entry)
     name = title(entry.judul)
+    id_ = id_of(organization_id, entry)
     slug = munge_title_to_name(name)[:80].strip("-_")
     return {
-        "id": id_of(organization_id, entry),
-        "name": f"{slug}-{munge_title_to_name(entry.id)[:19]}",
+        "id": id_,
+        # Another OPD may have imported the same catalogue.
+        "name": f"{slug}-{id_[:8]}",
         "title": name,
         "owner_org": organization_id,
         "resources": [{"name": name, "variabel": rows}],

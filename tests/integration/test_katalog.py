@@ -93,6 +93,9 @@ def test_ten_entries(world: World, run: Callable[..., Result], file: Path, tmp_p
     core.Session.expire_all()
     assert drafts(world.ids["dukcapil"])["6"].title == "Wisata"
     assert drafts(world.ids["dukcapil"])["7"].state == "deleted"
+    # Another OPD imports the same catalogue.
+    assert "10 draf baru" in run(file, "--organization", "dinkes").output
+
     # Solr heard of it, though it commits once only.
     found = world.call(
         "package_search", "produsen_dukcapil", q="tanaman padi", include_private=True

@@ -71,7 +71,9 @@ def run(path: Path, say: Say) -> None:
     with one_commit():
         _organizations(organizations, site_user, say)
         _groups(site_user, say)
-        datasets(organizations, read("dataset.yaml")["dataset"], say)
+        taken = datasets(organizations, read("dataset.yaml")["dataset"], say)
+        rest = [entry for entry in metadata.all_kegiatan() if entry["name"] not in taken]
+        kegiatan(organizations, rest, say)
     set_system_info(MARK, WHOLE)
 
 
@@ -226,7 +228,9 @@ def _leave(site_user: str) -> None:
 # --- datasets -------------------------------------------------------------------------------------
 
 
-def datasets(organizations: list[dict[str, Any]], entries: list[dict[str, Any]], say: Say) -> None:
+def datasets(
+    organizations: list[dict[str, Any]], entries: list[dict[str, Any]], say: Say
+) -> set[str]:
     """Make datasets and take them along their way; who is on the way already goes on.
 
     The kegiatan of a dataset comes before it: what is not published can't be pointed to by what is.
@@ -235,28 +239,39 @@ def datasets(organizations: list[dict[str, Any]], entries: list[dict[str, Any]],
         organizations: of opd.yaml.
         entries: of dataset.yaml.
         say: told one line for each dataset and each kegiatan.
+
+    Returns:
+        names of the kegiatan.
     """
     homes = {organization["name"]: organization for organization in organizations}
     catalogue = figures.catalogue((HERE / "katalog.jsonl").read_text(encoding="utf-8"))
-    waiting = {entry["name"]: entry for entry in metadata.all_kegiatan()}
+    taken: set[str] = set()
     for number, entry in enumerate(entries, 1):
         home = homes[entry["opd"]]
         source = metadata.kegiatan_of(entry)
-        _kegiatan(waiting.pop(source["name"], None), home, say)
+        if source["name"] not in taken:
+            taken.add(source["name"])
+            kegiatan([home], [source], say)
         name = entry.get("name") or munge_title_to_name(entry["title"])
         status = _take(entry, home, name, number, _metadata(entry, home, name), catalogue)
         say(f"{number:3}/{len(entries)} {entry['title']}: {status}")
-    for entry in waiting.values():
-        _kegiatan(entry, homes[entry["opd"]], say)
+    return taken
 
 
-def _kegiatan(entry: dict[str, Any] | None, home: dict[str, Any], say: Say) -> None:
-    """Make a kegiatan and take it along its way; nothing for None, which was taken before."""
-    if entry is None:
-        return
-    fields = metadata.kegiatan(entry, home, _email(home))
-    status = _take(entry, home, entry["name"], len(entry["name"]), fields, {})
-    say(f"    Kegiatan {entry['title']} {entry['tahun_kegiatan']}: {status}")
+def kegiatan(organizations: list[dict[str, Any]], entries: list[dict[str, Any]], say: Say) -> None:
+    """Make kegiatan and take them along their way.
+
+    Args:
+        organizations: of opd.yaml, those of the entries at least.
+        entries: of `metadata.all_kegiatan`.
+        say: told one line for each kegiatan.
+    """
+    homes = {organization["name"]: organization for organization in organizations}
+    for entry in entries:
+        home = homes[entry["opd"]]
+        fields = metadata.kegiatan(entry, home, _email(home))
+        status = _take(entry, home, entry["name"], len(entry["name"]), fields, {})
+        say(f"    Kegiatan {entry['title']} {entry['tahun_kegiatan']}: {status}")
 
 
 def _take(
