@@ -443,7 +443,7 @@ def _code(vocab: str, text: str) -> str | None:
 
 def _refuse_choice(of: Field, text: str) -> NoReturn:
     known = [exchange.choice(of["vocab"], code) for code in exchange.labels(of["vocab"])]
-    near = difflib.get_close_matches(text, known, 1) or known[:1]
+    near = difflib.get_close_matches(text, known, 1) or [of["contoh"]["id"]]
     message = tk._("“{value}” tidak ada dalam daftar pilihan. Pilih dari daftar, misalnya {near}.")
     raise tk.Invalid(message.format(value=_short(text), near=near[0]))
 
@@ -453,7 +453,7 @@ def _choice(of: Field, text: str) -> str:
 
 
 def _choices_of(of: Field, text: str) -> list[str]:
-    """Codes of a multi-choice cell: their sum, their sum and labels, or codes or labels in a row."""
+    """Codes of a multi-choice cell: their sum, sum and labels, or codes or labels in a row."""
     vocab = of["vocab"]
     match = re.fullmatch(r"([0-9]{1,9})(?:[.,]0+)?(?:\s*-\s*(.+))?", text, re.DOTALL)
     if not (match and exchange.summed(vocab)):
@@ -627,8 +627,10 @@ class _Planner:
         key = line.cells.get(BERKAS, "")
         if not key and len(found) == 1:
             return found[0]
+        # The name alone will do where it is clear: rows copied from last year have another id.
+        named = {_loose(key), _loose(key.partition(" - ")[2])}
         same = [b for b in found if _of_file(key, b)] or [
-            b for b in found if _loose(b.keys[BERKAS].partition(" - ")[2]) == _loose(key)
+            b for b in found if _loose(b.keys[BERKAS].partition(" - ")[2]) in named
         ]
         if key and len(same) == 1:
             return same[0]

@@ -82,7 +82,7 @@ def xlsx(tables: dict[str, list[list[Any]]]) -> bytes:
         for r, row in enumerate(rows):
             for c, value in enumerate(row):
                 if isinstance(value, dt.date):
-                    page.write_datetime(r, c, value, date)
+                    page.write_datetime(r, c, dt.datetime.combine(value, dt.time()), date)
                 elif isinstance(value, (int, float)):
                     page.write_number(r, c, value)
                 else:
@@ -287,6 +287,16 @@ def test_equal_names_keep_their_rows_apart() -> None:
     assert [r["konsep"] for r in targets["kelahiran"].patch["indikator"]] == ["a", "x", "c"]
 
 
+@pytest.mark.parametrize("key", ["kelahiran-1", "Kelahiran 2025", "lama - kelahiran 2025", ""])
+def test_a_file_is_known_by_id_or_by_its_name(key: str) -> None:
+    tables = tables_of(dataset())
+    for row in tables["MS-Var"][1:]:
+        row[-1] = key
+    tables["MS-Var"][1][2] = "Banyaknya"
+    upload, targets = back(xlsx(tables), dataset())
+    assert not upload.problems and list(targets["kelahiran"].files) == ["kelahiran-1"]
+
+
 def test_a_value_that_left_its_list_stays_while_nobody_touches_it() -> None:
     package = dataset(indikator=[{**IND, "satuan": "depa"}])
     tables = tables_of(package)
@@ -328,7 +338,7 @@ def put(row: int, column: int, value: Any) -> Callable[[list[list[Any]]], None]:
         ("MS-Ind", put(2, 17, "entah"), 3, "R, Dataset", "tidak ada"),
         ("MS-Ind", put(2, 1, "jumlah  KELAHIRAN"), 3, "B, (2) Nama Indikator", "di baris 2"),
         ("MS-Var", put(2, 17, "entah - apa"), 3, "R, Berkas", "“entah - apa” tidak ada di dataset"),
-        ("MS-Var", put(1, 7, "teks"), 2, "H, (8) Tipe Data", "misalnya CHARACTER"),
+        ("MS-Var", put(1, 7, "teks"), 2, "H, (8) Tipe Data", "misalnya INTEGER"),
         ("MS-Keg", put(1, 0, ""), 2, "A, Judul Kegiatan", "wajib diisi"),
         ("MS-Keg", put(1, 1, "20X5"), 2, "B, Tahun Kegiatan", "Tulis empat angka"),
         ("MS-Keg", put(1, 37, "apa saja"), 2, "AL, 3.4 ", "lembar MS-Keg 3.4"),

@@ -64,7 +64,7 @@ def _organization(id: str) -> dict[str, Any]:
     try:
         return _get("organization_show", id=id, include_users=False, include_followers=False)
     except (tk.NotAuthorized, tk.ObjectNotFound):
-        tk.abort(404, tk._("Organization not found"))
+        tk.abort(404, tk._("OPD tidak ditemukan."))
 
 
 def _with_kegiatan(packages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -82,14 +82,14 @@ def _with_kegiatan(packages: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any
                 yield each
 
 
-def _of_organization(id: str, part: int = 1) -> tuple[int, list[str]]:
+def _of_organization(id: str, part: int = 1, rows: int = PART) -> tuple[int, list[str]]:
     """How many datasets and kegiatan of an OPD the reader sees, and the ids of one part."""
     found = _get(
         "package_search",
         fq=f'+owner_org:"{id}" +dataset_type:(dataset OR kegiatan)',
         sort="name asc, id asc",
         fl="id",
-        rows=PART,
+        rows=rows,
         start=(part - 1) * PART,
         include_private=True,
         include_drafts=True,
@@ -285,7 +285,7 @@ def _apply(page: dict[str, Any]) -> tuple[str, int] | str:
     end = time.monotonic() + WORK
     done: list[dict[str, Any]] = []
     failed: list[dict[str, Any]] = []
-    while changes and time.monotonic() < end:
+    while changes and (time.monotonic() < end or not (done or failed)):
         change = changes.pop(0)
         try:
             exchange_in.apply(change, tk.current_user.name)
@@ -395,7 +395,7 @@ def dataset(id: str) -> Response:
 def organization(id: str) -> Response:
     """The same for all datasets of an OPD."""
     organization = _organization(id)
-    count, _ids = _of_organization(organization["id"])
+    count, _ids = _of_organization(organization["id"], rows=0)
 
     def find(type_: str, name: str) -> dict[str, Any]:
         try:
