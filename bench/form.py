@@ -1,14 +1,16 @@
 """Opening the edit forms of a large dataset against scheming's own form with as many plain fields.
 
-Ours: a dataset with 20 indicators, and one of its 5 files with 60 variables. Theirs: a dataset type
-that lives for this run only, whose dataset and files have one plain text field for each field that
-ours shows, filled with the same texts.
+Ours: a dataset with 20 indicators, and one of its 5 files with 60 variables. Theirs: CKAN with
+scheming and without this extension, in a process of its own, and a dataset whose type has one plain
+text field for each field that ours shows, filled with the same texts.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +35,9 @@ def value(field: Row, number: int) -> str | list[str]:
         return [code] if field["jenis"] == "pilihan_banyak" else code
     if field["field_name"] == "nama":
         return f"kolom_{number}"
-    return TEXT if field.get("jenis") in ("paragraf", "teks") and "pola" not in field else ""
+    if field.get("jenis") not in ("paragraf", "teks") or "pola" in field:
+        return ""
+    return TEXT[: field.get("maks", len(TEXT))].strip()
 
 
 def rows(block: Row, count: int) -> list[Row]:
@@ -57,7 +61,7 @@ def plain(group: str, blocks: dict[str, int]) -> list[str]:
 
 
 def settings(folder: Path, dataset: list[str], resource: list[str]) -> None:
-    """Settings on top of those of this run, with the plain type among the schemas."""
+    """Settings on top of those of this run: ours with the plain type, and those of plain CKAN."""
 
     def fields(texts: list[str]) -> list[Row]:
         return [
@@ -78,18 +82,23 @@ def settings(folder: Path, dataset: list[str], resource: list[str]) -> None:
                 "dataset_type": PLAIN,
                 "about": PLAIN,
                 "dataset_fields": [*named, *fields(dataset)],
-                "resource_fields": [{"field_name": "name", "label": "Nama"}, *fields(resource)],
+                "resource_fields": [
+                    {"field_name": "url", "label": "Berkas", "preset": "resource_url_upload"},
+                    *fields(resource),
+                ],
             }
         )
     )
     ours = "ckanext.satudata_trenggalek.schemas:{}.yaml"
     schemas = [*(ours.format(type_) for type_ in ("dataset", "kegiatan")), file.as_uri()]
-    ini = folder / "bench.ini"
-    ini.write_text(
-        f"[app:main]\nuse = config:{os.environ['CKAN_INI']}\n"
-        f"scheming.dataset_schemas = {' '.join(schemas)}\n"
+    base = f"[app:main]\nuse = config:{os.environ['CKAN_INI']}\nscheming.dataset_schemas = "
+    ours_ini = folder / "ours.ini"
+    ours_ini.write_text(f"{base}{' '.join(schemas)}\n")
+    (folder / "plain.ini").write_text(
+        f"{base}{file.as_uri()}\nscheming.presets = ckanext.scheming:presets.json\n"
+        "ckan.plugins = scheming_datasets\nckan.auth.route_after_login = dashboard.datasets\n"
     )
-    os.environ["CKAN_INI"] = str(ini)
+    os.environ["CKAN_INI"] = str(ours_ini)
 
 
 def datasets(dataset: list[str], resource: list[str]) -> Iterator[Row]:
@@ -115,8 +124,56 @@ def datasets(dataset: list[str], resource: list[str]) -> Iterator[Row]:
         "name": "bench-polos",
         "title": "Bench",
         **texts(dataset),
-        "resources": [{"name": f"Berkas {n}", **texts(resource)} for n in range(RESOURCES)],
+        "resources": [{"url": "https://contoh.id/a", **texts(resource)} for _ in range(RESOURCES)],
     }
+
+
+Open = Callable[[str, str], None]
+
+
+def opener(app: Any, token: str) -> Open:
+    """What opens a page and looks for the last of its fields."""
+    client = app._wsgi_app.test_client()
+
+    def run(path: str, last: str) -> None:
+        answer = client.get(path, headers={"Authorization": token})
+        if answer.status_code != 200 or f'name="{last}"' not in answer.text:
+            raise SystemExit(f"form: {path}: {answer.status}, or no {last} in it")
+
+    return run
+
+
+#: What the plain CKAN says when a page is there.
+DONE = "polos: selesai"
+
+
+def serve(token: str) -> None:
+    """The plain CKAN: opens the pages that its standard input names."""
+    opening = opener(common.ckan(), token)
+    for line in sys.stdin:
+        opening(*json.loads(line))
+        print(DONE, flush=True)
+
+
+def plain_opener(folder: Path, token: str) -> Open:
+    """The same as `opener` in a process without this extension, which ends with its input."""
+    child = subprocess.Popen(
+        [sys.executable, __file__, "--polos", token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "CKAN_INI": str(folder / "plain.ini")},
+    )
+
+    def run(path: str, last: str) -> None:
+        assert child.stdin and child.stdout
+        print(json.dumps([path, last]), file=child.stdin, flush=True)
+        for line in child.stdout:
+            if line.strip() == DONE:
+                return
+        raise SystemExit("form: the plain CKAN ended")
+
+    return run
 
 
 def main() -> None:
@@ -130,51 +187,47 @@ def main() -> None:
         import ckan.plugins.toolkit as tk
         from ckan.tests import factories
 
-        client = app._wsgi_app.test_client()
         with app._wsgi_app.test_request_context():
-            user = factories.User()
-            organization = factories.Organization(
-                users=[{"name": user["name"], "capacity": "editor"}]
-            )
+            name = factories.User()["name"]
+            organization = factories.Organization(users=[{"name": name, "capacity": "editor"}])
+
+            def call(action: str, data: Row) -> Row:
+                return tk.get_action(action)({"user": name}, data)
+
             made = [
-                tk.get_action("package_create")(
-                    {"user": user["name"]}, {**content, "owner_org": organization["id"]}
-                )
+                call("package_create", {**content, "owner_org": organization["id"]})
                 for content in datasets(dataset, resource)
             ]
-            token = tk.get_action("api_token_create")(
-                {"user": user["name"]}, {"user": user["name"], "name": "bench"}
-            )["token"]
-
-        def opening(path: str, last: str) -> Callable[[], None]:
-            def run() -> None:
-                answer = client.get(path, headers={"Authorization": token})
-                assert answer.status_code == 200, f"{path}: {answer.status}"
-                assert f'name="{last}"' in answer.text, f"{path} shows no {last}"
-
-            return run
+            token = call("api_token_create", {"user": name, "name": "bench"})["token"]
+        ours, theirs = opener(app, token), plain_opener(Path(folder), token)
 
         def forms(name: str, fields: list[str], last: str, path: str) -> bool:
             paths = [
-                f"/{type_}/{package['id']}" + path.format(package["resources"][0]["id"])
+                f"/{type_}{path}".format(package["id"], package["resources"][0]["id"])
                 for type_, package in zip(("dataset", PLAIN), made, strict=True)
             ]
             return common.compare(
                 f"{name} ({len(fields)} fields)",
-                opening(paths[0], last),
-                opening(paths[1], f"isian_{len(fields) - 1}"),
+                lambda: ours(paths[0], last),
+                lambda: theirs(paths[1], f"isian_{len(fields) - 1}"),
                 LIMIT,
                 options.runs,
             )
 
         kept = [
-            forms("form of the dataset", dataset, f"indikator-{INDICATORS - 1}-nama", "/edit"),
+            forms("form of the dataset", dataset, f"indikator-{INDICATORS - 1}-nama", "/edit/{}"),
             forms(
-                "form of a file", resource, f"variabel-{VARIABLES - 1}-nama", "/resource/{}/edit"
+                "form of a file",
+                resource,
+                f"variabel-{VARIABLES - 1}-nama",
+                "/{}/resource/{}/edit",
             ),
         ]
     common.finish(*kept)
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--polos"]:
+        serve(sys.argv[2])
+    else:
+        main()
