@@ -40,6 +40,64 @@ class World:
         for name in ("standar_data", "metadata", "interoperabilitas", "kode_referensi")
     }
     CSV = b"kode,kecamatan,jumlah\n35.03.01,Panggul,12\n35.03.02,Munjungan,7\n"
+    INDIKATOR: ClassVar[dict[str, Any]] = {
+        "nama": "Jumlah Kelahiran Hidup",
+        "konsep": "Kelahiran",
+        "definisi": "Banyaknya bayi lahir hidup dalam satu tahun kalender.",
+        "interpretasi": "Makin besar, makin banyak bayi yang lahir hidup.",
+        "metode_perhitungan": "Penjumlahan laporan seluruh puskesmas.",
+        "ukuran": "total",
+        "satuan": "orang",
+        "klasifikasi_penyajian": ["32010026"],
+        "komposit": "2",
+        "kegiatan_pembangun": "Kompilasi Data Kesehatan Ibu dan Anak",
+        "variabel_pembangun": "Jumlah bayi lahir hidup",
+        "level_estimasi": "kecamatan",
+        "akses_umum": "1",
+    }
+    #: The columns of CSV; what other columns have is made of the first.
+    VARIABEL: ClassVar[tuple[dict[str, Any], ...]] = tuple(
+        {
+            "nama": nama,
+            "alias": "-",
+            "konsep": konsep,
+            "definisi": definisi,
+            "referensi_pemilihan": "Laporan KIA puskesmas",
+            "referensi_waktu": "Tahun 2025",
+            "tipe_data": tipe,
+            "klasifikasi_isian": isian,
+            "aturan_validasi": "Tidak boleh kosong",
+            "kalimat_pertanyaan": "-",
+            "akses_umum": "1",
+            **more,
+        }
+        for nama, konsep, definisi, tipe, isian, more in (
+            (
+                "kode",
+                "Wilayah",
+                "Kode kecamatan menurut Kemendagri.",
+                "character",
+                "Kode wilayah",
+                {"kode_referensi": "kemendagri"},
+            ),
+            (
+                "kecamatan",
+                "Wilayah",
+                "Nama kecamatan.",
+                "character",
+                "Nama kecamatan",
+                {"kode_referensi": "nama_kecamatan"},
+            ),
+            (
+                "jumlah",
+                "Kelahiran",
+                "Banyaknya bayi lahir hidup.",
+                "integer",
+                "0 ke atas",
+                {"ukuran": "total", "satuan": "orang"},
+            ),
+        )
+    )
 
     def __init__(self) -> None:
         from ckan import model
@@ -82,6 +140,69 @@ class World:
         context: Any = dict(user) if isinstance(user, dict) else {"user": user or ""}
         return tk.get_action(action)(context, data)
 
+    def kegiatan_metadata(self, **fields: Any) -> dict[str, Any]:
+        """A complete MS-Kegiatan of dinkes under a new name: a compilation, without a sample."""
+        steps = ("perencanaan", "desain", "pengumpulan", "pengolahan", "analisis", "diseminasi",
+                 "evaluasi")  # fmt: skip
+        return (
+            {
+                "type": "kegiatan",
+                "name": f"kia-{uuid.uuid4().hex[:10]}",
+                "title": "Kompilasi Data Kesehatan Ibu dan Anak",
+                "owner_org": "dinkes",
+                "tahun_kegiatan": "2025",
+                "kode_kegiatan": "SDI-35030001",
+                "cara_pengumpulan_data": "3",
+                "sektor_kegiatan": "9",
+                "jenis_statistik": "2",
+                "rekomendasi_bps": "1",
+                "identitas_rekomendasi": "V-25.3503.001",
+                "instansi_penyelenggara": "Dinas Kesehatan",
+                "unit_eselon1": "-",
+                "unit_eselon2": "Dinas Kesehatan",
+                "pj_jabatan": "Kepala Bidang Kesehatan Masyarakat",
+                "pj_alamat": "Jl. Dr. Sutomo, Trenggalek",
+                "latar_belakang": "Angka kelahiran diperlukan setiap tahun.",
+                "tujuan": "Mengetahui banyaknya kelahiran tiap kecamatan.",
+                "variabel_kegiatan": [
+                    {
+                        "nama": "Jumlah bayi lahir hidup",
+                        "konsep": "Kelahiran",
+                        "definisi": "Bayi yang lahir hidup.",
+                        "referensi_waktu": "Tahun 2025",
+                    }
+                ],
+                "pelaksanaan": "2",
+                "frekuensi_penyelenggaraan": "7",
+                "metode_pengumpulan": ["8", "16"],
+                "metode_lainnya": "Laporan bulanan",
+                "tahap_editing": "1",
+                "tahap_validasi": "1",
+                "tahap_coding": "2",
+                "produk_digital": "1",
+                "rilis_digital": "2026-03-31",
+            }
+            | {f"jadwal_{step}_mulai": f"2025-0{n}-01" for n, step in enumerate(steps, 1)}
+            | {f"jadwal_{step}_selesai": f"2025-0{n}-20" for n, step in enumerate(steps, 1)}
+            | fields
+        )
+
+    def kegiatan(self) -> str:
+        """Id of a published kegiatan of dinkes that all datasets share."""
+        from ckan import model
+
+        id_ = self.shared.get("kegiatan", "")
+        if not id_ or model.Package.get(id_) is None:
+            id_ = self.call("package_create", "produsen_dinkes", **self.kegiatan_metadata())["id"]
+            for user, transition in (
+                ("produsen_dinkes", "ajukan"),
+                ("walidata", "setujui"),
+                ("walidata", "terbitkan"),
+            ):
+                self.move(user, id_, transition)
+            self.shared["kegiatan"] = id_
+        return id_
+
     def metadata(self, **fields: Any) -> dict[str, Any]:
         """A complete dataset of dinkes under a new name."""
         self.count += 1
@@ -99,6 +220,9 @@ class World:
             "klasifikasi_penyajian": ["32010026"],
             "ukuran": "total",
             "satuan": "orang",
+            "indikator": [dict(self.INDIKATOR)],
+            "id_kegiatan": self.kegiatan(),
+            "jenis_data": "statistik",
             "cakupan": "Kabupaten Trenggalek",
             "tingkat_penyajian": "kecamatan",
             "frekuensi": "tahunan",
@@ -117,9 +241,20 @@ class World:
         filename: str = "kelahiran.csv",
         **more: Any,
     ) -> dict[str, Any]:
-        """Upload a file as a new resource, and load its table as the worker would."""
+        """Upload a file as a new resource, and load its table as the worker would.
+
+        A comma-separated file gets the MS-Variabel of its columns.
+        """
         from ckanext.satudata_trenggalek import tables
 
+        if filename.endswith(".csv"):
+            known = {row["nama"]: row for row in self.VARIABEL}
+            header = data.decode("utf-8-sig", errors="replace").splitlines()[0].split(",")
+            rows = [
+                known.get(name, {**self.VARIABEL[0], "nama": name, "kode_referensi": ""})
+                for name in tables.column_names(header)
+            ]
+            more.setdefault("variabel", rows)
         resource = self.call(
             "resource_create",
             user,

@@ -45,7 +45,8 @@ def canonical(package_id: str) -> dict[str, Any]:
 
     Returns:
         JSON-able dict of fields, extras, tags, group ids, owner organization id and resources in
-        their order, each with the SHA-256 and size of its bytes and its views.
+        their order, each with the SHA-256 and size of its bytes and its views; with the id and
+        published version (0 means never) of the kegiatan that the dataset points to.
     """
     session = core.Session
     # The rows as the database has them, whatever this session holds unflushed or cached.
@@ -98,7 +99,7 @@ def canonical(package_id: str) -> dict[str, Any]:
         views.setdefault(view.resource_id, []).append(
             _fields(view, ("view_type", "title", "description")) | {"config": view.config or {}}
         )
-    return {
+    body = {
         "fields": _fields(package, PACKAGE_FIELDS),
         "extras": _extras(package.extras),
         "owner_org": package.owner_org,
@@ -116,6 +117,28 @@ def canonical(package_id: str) -> dict[str, Any]:
             for row in resources
         ],
     }
+    if kegiatan := (package.extras or {}).get("id_kegiatan"):
+        version = session.scalar(
+            sa.select(model.Status.version).where(model.Status.package_id == kegiatan)
+        )
+        body["kegiatan"] = {"id": kegiatan, "version": version or 0}
+    return body
+
+
+def as_approved(package_id: str, content_hash: str | None) -> dict[str, Any]:
+    """The content as it stands, beside the version of the kegiatan that was approved with it.
+
+    A kegiatan that goes on to a new version changes nothing of what was published with the last.
+
+    Args:
+        package_id: id of the dataset.
+        content_hash: that was approved.
+    """
+    body, kept = canonical(package_id), core.Session.get(model.Content, content_hash or "")
+    approved = kept.content.get("kegiatan") if kept else None
+    if approved and approved["id"] == body.get("kegiatan", {}).get("id"):
+        body["kegiatan"] = approved
+    return body
 
 
 def canonical_json(value: Any) -> bytes:

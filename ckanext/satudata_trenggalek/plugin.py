@@ -9,10 +9,11 @@ import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
-from ckanext.satudata_trenggalek import files, helpers, reading, schema, schema_check
+from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, schema_check
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
 from ckanext.satudata_trenggalek.logic import action, auth
+from ckanext.satudata_trenggalek.views import forms as form_views
 
 
 @tk.blanket.actions(dict(get_local_functions(action)) | writing.ACTIONS | hiding.ACTIONS)
@@ -21,7 +22,9 @@ from ckanext.satudata_trenggalek.logic import action, auth
 @tk.blanket.cli
 @tk.blanket.config_declarations
 @tk.blanket.helpers(
-    dict(get_local_functions(helpers)) | {"satudata_vocab_choices": schema.satudata_vocab_choices}
+    dict(get_local_functions(helpers))
+    | {name: f for name, f in get_local_functions(forms) if name.startswith("satudata_")}
+    | {"satudata_vocab_choices": schema.satudata_vocab_choices}
 )
 @tk.blanket.validators
 class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPlugin):
@@ -46,8 +49,9 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         tk.add_resource("assets", "satudata_trenggalek")
 
     def make_middleware(self, app: Any, config: Any) -> Any:
-        """Limits of uploads, headers of downloads, where requests come from."""
+        """Limits of uploads, headers of downloads, forms, where requests come from."""
         files.middleware(app)
+        form_views.middleware(app)
         requests.middleware(app)
         return app
 
@@ -65,7 +69,7 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
 
     def after_dataset_show(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Public fields."""
-        reading.after_dataset_show(pkg_dict)
+        reading.after_dataset_show(context, pkg_dict)
 
     def after_dataset_search(
         self, search_results: dict[str, Any], search_params: dict[str, Any]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,9 +11,9 @@ import ckan.model as core
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 
-from ckanext.satudata_trenggalek import model, peran
-from ckanext.satudata_trenggalek.doors import PREFIX
-from ckanext.satudata_trenggalek.workflow.table import PUBLIC, UNGATED_TYPES, Peran
+from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
+from ckanext.satudata_trenggalek.doors import PREFIX, anonymous
+from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES, UNGATED_TYPES, Peran
 
 #: Labels of the checkers; members of the owner keep core's `member-<organization>`.
 WALIDATA, PEMBINA = "satudata-walidata", "satudata-pembina"
@@ -31,12 +33,7 @@ def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
     rows = core.Session.execute(
         sa.select(row.package_id, row.status, row.version, row.verified_at, row.published_at)
         .join(core.package_table, core.package_table.c.id == row.package_id)
-        .where(
-            row.package_id.in_(list(ids)),
-            row.status.in_(PUBLIC),
-            core.package_table.c.private.is_(False),
-            core.package_table.c.state == "active",
-        )
+        .where(row.package_id.in_(list(ids)), kegiatan.published())
     )
     return {
         r.package_id: {
@@ -56,17 +53,35 @@ def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> Non
     dataset.update(fields or {})
 
 
-def after_dataset_show(dataset: dict[str, Any]) -> None:
-    """Add the public fields to a published dataset."""
-    _replace_ours(dataset, published([dataset["id"]]).get(dataset["id"]))
+def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
+    """Add the public fields to a published dataset, and for anonymous callers the SDI extras."""
+    fields = published([dataset["id"]]).get(dataset["id"])
+    _replace_ours(dataset, fields)
+    if fields and anonymous(context):
+        sdi.add([dataset])
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.
 _NEEDED = ("id", "capacity", "dataset_type")
 
 
+#: Left out of searches that do not ask for a type.
+_ASIDE = f"-dataset_type:({' OR '.join(ASIDE_TYPES)})"
+
+
+def _names_a_type(params: dict[str, Any]) -> bool:
+    given = params.get("fq_list") or []
+    texts = [params.get("q"), params.get("fq"), *([given] if isinstance(given, str) else given)]
+    return any(re.search(r"\bdataset_type\s*:", text) for text in texts if isinstance(text, str))
+
+
 def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
-    """Ask Solr also for what `after_dataset_search` needs to check a result."""
+    """Leave out what is no data; ask Solr for what `after_dataset_search` needs to check a result.
+
+    Harvesters and DCAT take datasets, so other types come only to who names `dataset_type`.
+    """
+    if not _names_a_type(params):
+        params["fq_list"] = [*(params.get("fq_list") or []), _ASIDE]
     if fields := params.get("fl"):
         asked = fields.split() if isinstance(fields, str) else list(fields)
         added = [name for name in _NEEDED if name not in asked]
@@ -108,7 +123,44 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     if document["id"] not in published([document["id"]]):
         document["capacity"] = "private"
     document["satudata_status"] = row.status if row else ""
+    _index_rows(document)
     return document
+
+
+#: Text of repeating blocks that is searched, in characters.
+MAX_ROWS_TEXT = 20_000
+#: Subfields of repeating blocks by which people search.
+_SEARCHED = ("nama", "alias")
+#: Longest term of a Solr string field, in bytes (Lucene's IndexWriter.MAX_TERM_LENGTH).
+_MAX_TERM = 32_766
+
+
+def _searchable(fields: list[schema.Field], item: dict[str, Any]) -> dict[str, str]:
+    """Repeating block -> the names in its rows."""
+    found = {}
+    for field in fields:
+        if field.get("jenis") == "berulang":
+            rows = schema.rows(field, item.get(field["field_name"]))
+            words = (str(row[name]) for row in rows for name in _SEARCHED if name in row)
+            found[field["field_name"]] = " ".join(words)[:MAX_ROWS_TEXT]
+    return found
+
+
+def _index_rows(document: dict[str, Any]) -> None:
+    """Rows leave the document but for their names; nothing is too long for Solr."""
+    dataset = json.loads(document["validated_data_dict"])
+    blocks = _searchable(schema.fields(dataset["type"]), dataset)
+    for name, words in blocks.items():
+        document.pop(name, None)
+        # Solr copies extras_* and res_extras_* into what is searched.
+        document[f"extras_{name}"] = words
+    columns = schema.fields(dataset["type"], "resource_fields")
+    for resource in dataset["resources"]:
+        for name, words in _searchable(columns, resource).items():
+            document.setdefault(f"res_extras_{name}", []).append(words)
+    for name in [name for name in document if f"extras_{name}" in document]:
+        if len(str(document[name]).encode()) > _MAX_TERM:
+            del document[name]
 
 
 class Labels(DefaultPermissionLabels):

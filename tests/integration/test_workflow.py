@@ -57,10 +57,11 @@ def test_every_step_leaves_its_event(world: World) -> None:
         " WHERE package_id = :id AND seq IN (2, 3)",
     ],
 )
-def test_audit_names_what_was_changed(world: World, tampering: str) -> None:
+def test_audit_names_what_was_changed(world: World, owner: sa.Engine, tampering: str) -> None:
     """Who has the database's owner role can do it, but it shows."""
     id_ = world.at("terverifikasi")["id"]
-    with core.ensure_engine().connect() as connection:
+    core.Session.remove()
+    with owner.connect() as connection:
         connection.execute(sa.text("ALTER TABLE satudata_event DISABLE TRIGGER satudata_guard"))
         connection.execute(sa.text(tampering), {"id": id_})
         session = core.Session
@@ -220,7 +221,7 @@ def test_queue_shows_each_their_own(world: World) -> None:
     assert world.standing("diajukan") not in ids("pembina_bps")
     bare = world.call("satudata_queue_list", "forum", status=["diajukan"])["results"][0]
     assert set(bare) == {
-        "id", "title", "organization", "organization_title", "status", "status_label",
+        "id", "type", "title", "organization", "organization_title", "status", "status_label",
     }  # fmt: skip
     for user in ("warga", "anggota_dinkes", None):
         with pytest.raises(tk.NotAuthorized):
@@ -436,10 +437,11 @@ def test_a_new_dataset_has_its_status_from_the_database(world: World) -> None:
     assert row and row.status == "draf" and row.version == 0
 
 
-def test_adopt(world: World) -> None:
+def test_adopt(world: World, owner: sa.Engine) -> None:
     """A dataset older than the extension: public, without a status."""
     id_ = world.draft()["id"]
-    with core.ensure_engine().begin() as connection:
+    core.Session.remove()
+    with owner.begin() as connection:
         for table in ("package", "satudata_status"):
             connection.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER satudata_guard"))
         connection.execute(

@@ -30,6 +30,15 @@ def user_of(context: Any) -> core.User | None:
     return user if user and user.is_authenticated else None
 
 
+def anonymous(context: Any) -> bool:
+    """Whether an action reads for the public; no job, no page, nobody who may send it back."""
+    if context.get("ignore_auth") or context.get("for_view") or context.get("user"):
+        return False
+    return user_of(context) is None and not (
+        has_request_context() and tk.current_user.is_authenticated
+    )
+
+
 def held(context: Any, owner_org: str | None) -> frozenset[Peran]:
     """The peran in which the caller acts towards datasets of owner_org."""
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from ckan.logic.schema import default_pagination_schema
 
-from ckanext.satudata_trenggalek import reading
+from ckanext.satudata_trenggalek import reading, sdi
 from ckanext.satudata_trenggalek.doors import (
+    anonymous,
     may_see,
     package_of,
     package_of_resource,
     text,
     user_of,
 )
+from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES
 
 
 def _unknown(find: Callable[[Any], core.Package | None], key: str) -> Any:
@@ -45,6 +48,56 @@ def _show(next_action: Any, context: Any, data_dict: Any) -> Any:
         return next_action(context, data_dict)
     except tk.NotAuthorized:
         raise tk.ObjectNotFound() from None
+
+
+def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """The national names, for those who harvest and search without an account."""
+    chosen = (data_dict or {}).get("fl")
+    found = next_action(context, data_dict)
+    if anonymous(context) and not chosen:
+        sdi.add(found["results"])
+    return found
+
+
+def _aside(column: Any, values: Collection[str] | None = None) -> set[str]:
+    """Names or ids of the datasets that lists leave out, of these values if given."""
+    query = sa.select(column).where(core.package_table.c.type.in_(ASIDE_TYPES))
+    if values is not None:
+        query = query.where(column.in_(values))
+    return set(core.Session.scalars(query))
+
+
+def _list(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core pages before we can leave anything out, so it gives all."""
+    page, errors = tk.navl_validate(dict(data_dict or {}), default_pagination_schema(), context)
+    if errors:
+        raise tk.ValidationError(errors)
+    column = core.package_table.c["id" if context.get("api_version") == 2 else "name"]
+    aside = _aside(column)
+    rows = [row for row in next_action(context, {}) if row not in aside]
+    rows = rows[page.get("offset") or 0 :]
+    return rows[: page["limit"]] if page.get("limit") else rows
+
+
+def _autocomplete(next_action: Any, context: Any, data_dict: Any) -> Any:
+    asked = None
+    while True:
+        more = {} if asked is None else {"limit": asked}
+        found = next_action(context, {**data_dict, **more})
+        aside = _aside(core.package_table.c.name, [row["name"] for row in found])
+        kept = [row for row in found if row["name"] not in aside]
+        limit = int(data_dict.get("limit") or 10)
+        # Again, with more: what was left out may have taken the place of others.
+        if len(kept) >= limit or len(found) < (asked or limit):
+            return kept[:limit]
+        asked = (asked or limit) + len(aside)
+
+
+def _tag(next_action: Any, context: Any, data_dict: Any) -> Any:
+    tag = next_action(context, data_dict)
+    if "packages" in tag:
+        tag["packages"] = [row for row in tag["packages"] if row["type"] not in ASIDE_TYPES]
+    return tag
 
 
 def _public(column: Any, join: Any) -> set[Any]:
@@ -128,6 +181,10 @@ ACTIONS: dict[str, Any] = {
     name: _chained(name, function, reads)
     for function, reads, names in (
         (_show, True, ("package_show", "resource_show")),
+        (_search, True, ("package_search",)),
+        (_list, True, ("package_list",)),
+        (_autocomplete, True, ("package_autocomplete",)),
+        (_tag, True, ("tag_show",)),
         (_tags, True, ("tag_list", "tag_search", "tag_autocomplete")),
         (_formats, True, ("format_autocomplete",)),
         (_members, True, ("member_list",)),

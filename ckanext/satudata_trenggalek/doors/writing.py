@@ -10,7 +10,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from ckanext.satudata_trenggalek import files, gate, model, schema, tables
+from ckanext.satudata_trenggalek import files, gate, model, schema, sdi, tables
 from ckanext.satudata_trenggalek.doors import (
     PREFIX,
     may_see,
@@ -38,6 +38,20 @@ def drop_ours(data: dict[str, Any]) -> None:
         for resource in data["resources"]:
             if isinstance(resource, dict):
                 drop_ours(resource)
+
+
+def _refuse_files(access: str, context: Any, data: dict[str, Any], type_: str) -> None:
+    """Some types describe data and hold none; who may not even write learns that first.
+
+    Raises:
+        tk.NotAuthorized: by the auth function `access`.
+        tk.ValidationError: naming `resources`.
+    """
+    if service.takes_files(type_):
+        return
+    tk.check_access(access, context, data)
+    message = tk._("Kegiatan tidak memuat berkas. Unggah berkasnya pada dataset kegiatan ini.")
+    raise tk.ValidationError({"resources": [message]})
 
 
 def _known(context: Any, named: Any, package: core.Package | None) -> None:
@@ -73,10 +87,15 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
     """A new dataset is private whatever the caller sends, also from a harvester."""
     drop_ours(data_dict)
     _texts(data_dict, "id", "name", "owner_org", "type")
+    type_ = data_dict.get("type") or "dataset"
+    schema.expand(data_dict, type_)
+    sdi.drop(type_, data_dict)
     if data_dict.get("type") not in UNGATED_TYPES:
         data_dict["private"] = True
     elif not p.plugin_loaded(data_dict["type"]):
         raise tk.ValidationError({"type": [tk._("Jenis dataset ini tidak dipakai di portal ini.")]})
+    if data_dict.get("resources"):
+        _refuse_files("package_create", context, data_dict, type_)
     for resource in data_dict.get("resources") or []:
         # Core asks the uploader in package_update only.
         if isinstance(resource, dict):
@@ -149,6 +168,13 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
     package = package_of(data_dict, "id", "name")
     _known(context, data_dict.get("id") or data_dict.get("name"), package)
     if package and package.type not in UNGATED_TYPES:
+        schema.expand(data_dict, package.type)
+        sdi.drop(package.type, data_dict)
+        if data_dict.get("type") not in (None, "", package.type):
+            tk.check_access("package_update", context, data_dict)
+            raise tk.ValidationError({"type": [tk._("Jenis dataset tidak dapat diubah.")]})
+        if data_dict.get("resources"):
+            _refuse_files("package_update", context, data_dict, package.type)
         private = data_dict.get("private")
         if package.private and private is not None and _is_false(private):
             # Who may not even edit learns that first.
@@ -193,6 +219,16 @@ def _refuse_frozen(row: model.Status | None) -> None:
     """
     if row and row.status not in EDITABLE:
         raise tk.ValidationError({"status": [gate.messages()[gate.ddl.FROZEN][1]]})
+
+
+@tk.chained_action
+def resource_create(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core tells a refusal of package_update as one of the last resource."""
+    package = package_of(data_dict, "package_id")
+    _known(context, data_dict.get("package_id"), package)
+    if package:
+        _refuse_files("resource_create", context, data_dict, package.type)
+    return next_action(context, data_dict)
 
 
 @tk.chained_action
@@ -286,7 +322,14 @@ def _named(name: str, function: Any) -> Any:
 
 ACTIONS: dict[str, Any] = {
     function.__name__: function
-    for function in (package_create, package_update, package_delete, resource_delete, dataset_purge)
+    for function in (
+        package_create,
+        package_update,
+        package_delete,
+        resource_create,
+        resource_delete,
+        dataset_purge,
+    )
 } | {
     name: _named(name, function)
     for function, names in (

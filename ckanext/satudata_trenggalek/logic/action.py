@@ -10,7 +10,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.types import Context
 
-from ckanext.satudata_trenggalek import gate, model, peran
+from ckanext.satudata_trenggalek import gate, kegiatan, model, peran
 from ckanext.satudata_trenggalek.doors import package_of
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.workflow import engine, service
@@ -63,8 +63,10 @@ def _status(package: core.Package, user: core.User) -> dict[str, Any]:
     who = service.actor(user, package.owner_org)
     organization = core.Group.get(package.owner_org)
     overdue = bool(row.due_at and row.due_at < service.now() and not row.publish_at)
+    of_kegiatan = kegiatan.standing(kegiatan.of(package))
     return {
         "id": package.id,
+        "type": package.type,
         "name": package.name,
         "title": package.title,
         "organization": organization.name if organization else None,
@@ -79,6 +81,7 @@ def _status(package: core.Package, user: core.User) -> dict[str, Any]:
         "content_hash": known.content_hash,
         "data_prioritas": row.data_prioritas,
         "klasifikasi": known.klasifikasi,
+        "kegiatan": dict(of_kegiatan._mapping) if of_kegiatan else None,
         "submitted_by": row.submitted_by,
         "submitted_at": _iso(row.submitted_at),
         "reviewer": row.reviewer,
@@ -279,7 +282,8 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     }[sort]
     found = rows(
         selected.with_only_columns(
-            package.id, package.name, package.title, package.owner_org, package.state,
+            package.id, package.type, package.name, package.title, package.owner_org,
+            package.state,
             package.extras["klasifikasi"].astext.label("klasifikasi"),
             package.metadata_modified,
             organization.name.label("organization"),
@@ -294,9 +298,11 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     )  # fmt: skip
     results = []
     for r in found:
-        label = tk._(engine.label(engine.Facts(status=r.status, klasifikasi=r.klasifikasi or "")))
+        klasifikasi = service.klasifikasi(r.type, r.klasifikasi)
+        label = tk._(engine.label(engine.Facts(status=r.status, klasifikasi=klasifikasi)))
         item = {
             "id": r.id,
+            "type": r.type,
             "title": r.title,
             "organization": r.organization,
             "organization_title": r.organization_title,
@@ -316,7 +322,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
                 "revision_of": r.revision_of,
                 "round": r.round,
                 "data_prioritas": r.data_prioritas,
-                "klasifikasi": r.klasifikasi,
+                "klasifikasi": klasifikasi,
                 "submitted_by": r.submitted_by,
                 "submitted_at": _iso(r.submitted_at),
                 "reviewer": r.reviewer,
@@ -337,6 +343,61 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
             "overdue": late_count,
         },
         "results": results,
+    }
+
+
+@tk.side_effect_free
+def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """Kegiatan that datasets of the caller's organizations may point to, by title.
+
+    :param q: words of title, name or year
+    :param organization: id or name
+    :param limit: 0 to 100, 20 by default
+    :param offset: rows to skip
+    """
+    tk.check_access("satudata_kegiatan_list", context, data_dict)
+    limit = schema.number(data_dict, "limit", 20, schema.MAX_LIMIT)
+    offset = schema.number(data_dict, "offset", 0)
+    held = peran.of_user(_user(context).id)
+    own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
+    package, organization = core.package_table.c, core.group_table.c
+    year = package.extras["tahun_kegiatan"].astext
+    query = (
+        kegiatan.select(own)
+        .join(core.group_table, organization.id == package.owner_org, isouter=True)
+        .add_columns(
+            organization.name.label("organization"), organization.title.label("organization_title")
+        )
+    )
+    for word in schema.text(data_dict, "q", 200).split():
+        query = query.where(
+            sa.or_(
+                *(c.icontains(word, autoescape=True) for c in (package.title, package.name, year))
+            )
+        )
+    if name := schema.text(data_dict, "organization", 100):
+        query = query.where(sa.or_(organization.id == name, organization.name == name))
+    count = core.Session.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
+    found = core.Session.execute(
+        query.order_by(sa.func.lower(package.title), year.desc(), package.id)
+        .limit(limit)
+        .offset(offset)
+    )
+    return {
+        "count": count,
+        "results": [
+            {
+                "id": row.id,
+                "name": row.name,
+                "title": row.title,
+                "tahun_kegiatan": row.extras.get("tahun_kegiatan"),
+                "organization": row.organization,
+                "organization_title": row.organization_title,
+                "status": row.status,
+                "version": row.version,
+            }
+            for row in found
+        ],
     }
 
 

@@ -72,6 +72,11 @@ def satudata_queue_list(context: Any, _data_dict: dict[str, Any]) -> dict[str, A
     return _answer(any(held.values()))
 
 
+def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """As the queue."""
+    return satudata_queue_list(context, data_dict)
+
+
 @tk.auth_allow_anonymous_access
 def satudata_publication_show(_context: Any, _data_dict: dict[str, Any]) -> dict[str, Any]:
     """Everybody; the action shows published data only."""

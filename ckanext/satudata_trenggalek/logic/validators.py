@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import ckan.model as core
 import ckan.plugins.toolkit as tk
 from ckan import types
 from ckanext.scheming.validation import scheming_validator
 
-from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek import kegiatan, schema, schema_files
+from ckanext.satudata_trenggalek.doors import user_of
 
 Validator = Callable[
     [types.FlattenKey, types.FlattenDataDict, types.FlattenErrorDict, types.Context], None
@@ -21,6 +23,8 @@ Validator = Callable[
 @scheming_validator
 def satudata_value(field: schema.Field, _schema: dict[str, Any]) -> Validator:
     """Check and tidy one value; an empty one is not stored, unless the field is required."""
+    # scheming fills in the presets of fields, not those of a block's subfields.
+    field = schema_files.expanded(field, schema_files.presets(schema_files.FOLDER))
 
     def validator(
         key: types.FlattenKey,
@@ -39,6 +43,8 @@ def satudata_value(field: schema.Field, _schema: dict[str, Any]) -> Validator:
         if not value:
             # So a form, which sends every field, stores the same as a program that leaves it out.
             data.pop(key, None)
+            if "upload_field" in field:
+                data[key] = ""  # core's views want one (ckan/lib/datapreview.py on_same_domain)
             raise tk.StopOnError
         stored = json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
         data[key] = stored
@@ -49,6 +55,29 @@ def satudata_value(field: schema.Field, _schema: dict[str, Any]) -> Validator:
 def satudata_rows(value: Any) -> list[schema.Row]:
     """The rows of a repeating block as they were given; nothing is checked again."""
     return schema.rows({}, value)
+
+
+def satudata_kegiatan(
+    key: types.FlattenKey,
+    data: types.FlattenDataDict,
+    errors: types.FlattenErrorDict,
+    context: types.Context,
+) -> None:
+    """Id or name of a kegiatan that this dataset may point to; stored as its id.
+
+    What the dataset points to already passes, for `ajukan` asks again: a kegiatan that was
+    withdrawn meanwhile is no reason to refuse somebody's other changes. Neither is one that only
+    the portal knows from which a job harvests.
+    """
+    package = context.get("package")
+    if package and data[key] == kegiatan.of(package):
+        return
+    owner = core.Group.get(data.get(("owner_org",)) or (package.owner_org if package else None))
+    found = kegiatan.find(data[key], owner.id if owner else None)
+    if found:
+        data[key] = found.id
+    elif user_of(context):
+        errors[key].append(kegiatan.refusal())
 
 
 def satudata_keep_stored(

@@ -35,6 +35,7 @@ class Facts:
         approved_hash: hash that was approved, if any.
         blockers: what stands between the draft and `ajukan`.
         stale_tables: names of files whose table is not the file's.
+        waits_for_kegiatan: title of the kegiatan it points to, when that is not published.
     """
 
     status: str
@@ -47,6 +48,7 @@ class Facts:
     approved_hash: str | None = None
     blockers: tuple[Mapping[str, str], ...] = ()
     stale_tables: tuple[str, ...] = ()
+    waits_for_kegiatan: str = ""
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,18 @@ def _tabel(facts: Facts, _actor: Actor, _request: Request) -> None:
         )
 
 
+def _kegiatan_terbit(facts: Facts, _actor: Actor, _request: Request) -> None:
+    if facts.waits_for_kegiatan:
+        raise Refused(
+            "id_kegiatan",
+            N_(
+                "Kegiatan “{kegiatan}” belum terbit. Terbitkan dahulu kegiatan itu, lalu lanjutkan"
+                " dataset ini."
+            ),
+            kegiatan=facts.waits_for_kegiatan,
+        )
+
+
 def _checklist(_facts: Facts, _actor: Actor, request: Request) -> None:
     parse_checklist(request.checklist, complete=True)
 
@@ -223,6 +237,7 @@ GUARDS = {
     "bukan_prioritas": _bukan_prioritas,
     "checklist": _checklist,
     "content_hash": _content_hash,
+    "kegiatan_terbit": _kegiatan_terbit,
     "lengkap": _lengkap,
     "prioritas": _prioritas,
     "tabel": _tabel,

@@ -12,8 +12,18 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.logic import index_update_package
+from sqlalchemy.dialects.postgresql import insert
 
-from ckanext.satudata_trenggalek import config, content, gate, model, peran, schema, tables
+from ckanext.satudata_trenggalek import (
+    config,
+    content,
+    gate,
+    kegiatan,
+    model,
+    peran,
+    schema,
+    tables,
+)
 from ckanext.satudata_trenggalek.workflow import calendar, engine
 from ckanext.satudata_trenggalek.workflow.table import SISTEM, STATUSES, Peran, Transition
 
@@ -51,7 +61,7 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         )
     )
     found = list(schema.blockers(dataset, files))
-    if not files:
+    if not files and takes_files(package.type):
         found.append(
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
@@ -69,7 +79,26 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         else:
             continue
         found.append({"field": field, "message": message.replace("{name}", name)})
+    named = kegiatan.of(package)
+    if named and kegiatan.find(named, package.owner_org) is None:
+        found.append({"field": kegiatan.FIELD, "message": kegiatan.refusal()})
     return found
+
+
+def klasifikasi(type_: str, stored: str | None) -> str:
+    """How open a dataset is; a type that has no such field is terbuka.
+
+    Args:
+        type_: of the dataset.
+        stored: its field `klasifikasi`.
+    """
+    known = any(field["field_name"] == "klasifikasi" for field in schema.fields(type_))
+    return stored or "" if known else "terbuka"
+
+
+def takes_files(type_: str) -> bool:
+    """Whether datasets of this type have resources."""
+    return bool(schema.fields(type_, "resource_fields"))
 
 
 def stale_tables(package_id: str) -> tuple[str, ...]:
@@ -84,6 +113,22 @@ def stale_tables(package_id: str) -> tuple[str, ...]:
     return tuple(row.name or row.id for row in rows)
 
 
+def content_hash(package_id: str, row: model.Status) -> str:
+    """Hash of a dataset's content; a published one keeps the version of its kegiatan."""
+    if STATUSES[row.status].public:
+        return content.digest(content.as_approved(package_id, row.content_hash))
+    return content.digest(content.canonical(package_id))
+
+
+def waits_for_kegiatan(package: core.Package) -> str:
+    """Title of the kegiatan that the dataset points to, unless it is published."""
+    id_ = kegiatan.of(package)
+    found = kegiatan.standing(id_)
+    if found and STATUSES[found.status].public:
+        return ""
+    return found.title or found.name if found else id_ or ""
+
+
 def facts(package: core.Package, row: model.Status, full: bool = True) -> engine.Facts:
     """What the engine must know.
 
@@ -96,14 +141,15 @@ def facts(package: core.Package, row: model.Status, full: bool = True) -> engine
     return engine.Facts(
         status=row.status,
         state=package.state,
-        klasifikasi=(package.extras or {}).get("klasifikasi") or "",
+        klasifikasi=klasifikasi(package.type, (package.extras or {}).get("klasifikasi")),
         data_prioritas=row.data_prioritas,
         makers=frozenset(row.makers),
         reviewer=row.reviewer,
-        content_hash=content.digest(content.canonical(package.id)) if full else None,
+        content_hash=content_hash(package.id, row) if full else None,
         approved_hash=row.content_hash,
         blockers=tuple(blockers(package)) if full and status.edits else (),
         stale_tables=stale_tables(package.id) if full and not status.edits else (),
+        waits_for_kegiatan=waits_for_kegiatan(package) if full and not status.edits else "",
     )
 
 
@@ -147,7 +193,7 @@ def record(
     return row
 
 
-def event_hash(row: model.Event) -> str:
+def event_hash(row: model.Event | sa.Row[Any]) -> str:
     """Hash of an event and, through prev_hash, of all before it in its chain."""
     names = (
         "package_id", "seq", "actor", "peran", "event", "from_status", "to_status", "sop_step",
@@ -187,13 +233,23 @@ def _submit(
     if who.id not in row.makers:
         row.makers = [*row.makers, who.id]
     row.publish_at = None
+    _keep(package, event)
+
+
+def _keep(package: core.Package, event: model.Event) -> None:
     body = content.canonical(package.id)
-    core.Session.merge(model.Content(content_hash=event.content_hash, content=body))
+    core.Session.execute(
+        insert(model.Content)
+        .values(content_hash=event.content_hash, content=body)
+        .on_conflict_do_nothing()
+    )
 
 
 def _verify(
-    _package: core.Package, row: model.Status, event: model.Event, who: engine.Actor
+    package: core.Package, row: model.Status, event: model.Event, who: engine.Actor
 ) -> None:
+    # The kegiatan may have a version that it had not when this was submitted.
+    _keep(package, event)
     row.content_hash = event.content_hash
     row.verified_by, row.verified_at = who.name, event.at
 
@@ -265,6 +321,7 @@ def transition(
     """
     with gate.acting(user.id if user else None), gate.explained():
         package, row = lock(package_id)
+        kegiatan.lock(kegiatan.of(package))
         who = actor(user, package.owner_org)
         known = facts(package, row)
         move, as_peran = check(known, who, name, request)

@@ -38,6 +38,12 @@ KRITERIA_PRIORITAS = ("a", "b", "c")
 #: Dataset types that are no data: the gate lets them be public (ckanext-harvest sources).
 UNGATED_TYPES = ("harvest",)
 
+#: The dataset type that holds MS-Kegiatan; datasets point to one of it.
+KEGIATAN = "kegiatan"
+
+#: Dataset types that describe data and are none: searches and lists leave them out unless asked.
+ASIDE_TYPES = (KEGIATAN,)
+
 
 @dataclass(frozen=True)
 class Status:
@@ -189,7 +195,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             "terverifikasi",
             (_W,),
             sop_step=6,
-            guards=("bukan_prioritas", *_CHECK, "checklist", "tabel"),
+            guards=("bukan_prioritas", *_CHECK, "checklist", "tabel", "kegiatan_terbit"),
             effects=("verify",),
             primary=True,
         ),
@@ -200,7 +206,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             "diperiksa_pembina",
             (_W,),
             sop_step=6,
-            guards=("prioritas", *_CHECK, "checklist", "tabel"),
+            guards=("prioritas", *_CHECK, "checklist", "tabel", "kegiatan_terbit"),
             primary=True,
         ),
         Transition(
@@ -220,7 +226,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             "terverifikasi",
             (_B,),
             sop_step=6,
-            guards=(*_CHECK, "tabel"),
+            guards=(*_CHECK, "tabel", "kegiatan_terbit"),
             effects=("verify",),
             primary=True,
         ),
@@ -249,7 +255,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             "terbit",
             (_W,),
             sop_step=7,
-            guards=("terbuka", "content_hash", "terverifikasi_sama", "tabel"),
+            guards=("terbuka", "content_hash", "terverifikasi_sama", "tabel", "kegiatan_terbit"),
             effects=("publish",),
             primary=True,
             by_system=True,

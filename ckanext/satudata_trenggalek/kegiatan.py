@@ -1,0 +1,103 @@
+"""Which kegiatan (MS-Kegiatan) a dataset may point to, and how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek import model
+from ckanext.satudata_trenggalek.workflow.table import KEGIATAN, PUBLIC
+
+#: The field of a dataset that holds the id.
+FIELD = "id_kegiatan"
+
+_package, _status = core.package_table.c, model.Status
+
+
+def published() -> sa.ColumnElement[bool]:
+    """Condition: the public sees this dataset."""
+    return sa.and_(
+        _status.status.in_(PUBLIC), _package.private.is_(False), _package.state == "active"
+    )
+
+
+def select(owners: Collection[str]) -> sa.Select[Any]:
+    """The kegiatan that datasets of these organizations may point to: their own and published ones.
+
+    Args:
+        owners: organization ids.
+
+    Returns:
+        a query for id, name, title, owner_org, extras, status and version; none is deleted.
+    """
+    return (
+        sa.select(
+            _package.id,
+            _package.name,
+            _package.title,
+            _package.owner_org,
+            _package.extras,
+            _status.status,
+            _status.version,
+        )
+        .join_from(core.package_table, _status, _status.package_id == _package.id)
+        .where(
+            _package.type == KEGIATAN,
+            _package.state != "deleted",
+            sa.or_(_package.owner_org.in_(owners), published()),
+        )
+    )
+
+
+def find(named: str, owner_org: str | None) -> sa.Row[Any] | None:
+    """The kegiatan of this id or name, if datasets of owner_org may point to it."""
+    query = select([owner_org] if owner_org else [])
+    return core.Session.execute(
+        # An id before a name: somebody may call a kegiatan like the id of another.
+        query.where(sa.or_(_package.id == named, _package.name == named))
+        .order_by((_package.id == named).desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def refusal() -> str:
+    """What is said of a kegiatan that is unknown or that may not be pointed to, both alike."""
+    return tk._(
+        "Kegiatan ini tidak ditemukan, atau milik OPD lain dan belum terbit. Pilih dari daftar."
+    )
+
+
+def of(package: core.Package) -> str | None:
+    """Id of the kegiatan that a dataset points to."""
+    return (package.extras or {}).get(FIELD) or None
+
+
+def standing(id_: str | None) -> sa.Row[Any] | None:
+    """A kegiatan as it stands, whoever may point to it; None when there is none of this id."""
+    if not id_:
+        return None
+    return core.Session.execute(
+        sa.select(_package.id, _package.name, _package.title, _status.status, _status.version)
+        .join_from(core.package_table, _status, _status.package_id == _package.id)
+        .where(_package.id == id_, _package.type == KEGIATAN)
+    ).one_or_none()
+
+
+def lock(id_: str | None) -> None:
+    """Keep a kegiatan from being withdrawn until this transaction ends, or wait until it was."""
+    if id_:
+        core.Session.execute(
+            sa.select(_status.package_id)
+            .where(_status.package_id == id_)
+            .with_for_update(read=True)
+        )
+
+
+def of_public(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
+    """Those of these kegiatan that are published, by id: rows as of `select`."""
+    rows = core.Session.execute(select([]).where(_package.id.in_(list(ids))))
+    return {row.id: row for row in rows}
