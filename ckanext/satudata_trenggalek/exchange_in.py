@@ -128,27 +128,31 @@ class _Extent:
 
     def __init__(self) -> None:
         self.row = self.column = 0
+        self.inside = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
-        tag = name.rpartition(":")[2]
+        tag, at = name.rpartition(":")[2], attributes.get("r")
         if tag == "row":
-            self.row = int(attributes.get("r") or self.row + 1)
+            self.row = int(at) if at else self.row + 1
             self.column = 0
         elif tag == "c":
-            match = re.fullmatch("([A-Za-z]{1,3})([0-9]{1,7})", attributes.get("r", ""))
-            if match:
+            self.inside = True
+            self.column += 1
+            if at:
+                match = re.fullmatch("([A-Z]{1,3})([0-9]{1,7})", at)
+                if not match:
+                    _damaged()
                 self.row = int(match[2])
-                self.column = functools.reduce(
-                    lambda n, c: n * 26 + ord(c) - 64, match[1].upper(), 0
-                )
-            else:
-                self.column += 1
-        elif tag in ("v", "is", "f"):
-            # The header is a row too.
-            if self.row > MAX_ROWS + 1:
+                self.column = functools.reduce(lambda n, c: n * 26 + ord(c) - 64, match[1], 0)
+        elif self.inside:  # formatted only is not filled
+            if self.row > MAX_ROWS + 1:  # the header is a row too
                 raise _too_long()
             if self.column > MAX_COLUMNS:
                 raise _too_wide()
+
+    def end(self, name: str) -> None:
+        if name.rpartition(":")[2] == "c":
+            self.inside = False
 
 
 def _look_through(archive: zipfile.ZipFile) -> None:
@@ -162,8 +166,10 @@ def _look_through(archive: zipfile.ZipFile) -> None:
     for entry in archive.infolist():
         # Read to its end, which also checks that the size that it tells is true.
         content = archive.read(entry)
-        parser = xml.parsers.expat.ParserCreate()
-        parser.StartElementHandler = _Extent().start
+        # As calamine reads it, whatever the part says that it is.
+        parser = xml.parsers.expat.ParserCreate("UTF-8")
+        extent = _Extent()
+        parser.StartElementHandler, parser.EndElementHandler = extent.start, extent.end
         parser.StartDoctypeDeclHandler = _damaged
         try:
             parser.Parse(content, True)

@@ -13,7 +13,7 @@ from typing import Any
 import ckan.plugins.toolkit as tk
 import pytest
 import xlsxwriter
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ckanext.satudata_trenggalek import exchange, exchange_in, schema
@@ -436,6 +436,7 @@ BOMB = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><worksheet><sheetData>&a;</sheetData><
         (far_cell(0, 16_383), "kanan kolom ke-150"),
         (tampered(far_cell(1, 1), SHEET, lambda _: BOMB), "rusak"),
         (tampered(far_cell(1, 1), SHEET, lambda data: data[:200]), "rusak"),
+        (tampered(far_cell(1, 1), SHEET, lambda d: d.replace(b'"B2"', b'"AAAAA2"')), "rusak"),
         (tampered(far_cell(1, 1), SHEET, lambda data: b"\xff\xfe<" + data), "rusak"),
         (lying_zip(), "rusak"),
     ],
@@ -451,14 +452,25 @@ def test_too_much_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
         exchange_in.read(far_cell(1, 1), "x.xlsx")
 
 
+def test_encoding_that_a_part_claims_is_not_believed() -> None:
+    """Else the part could be judged as other text than calamine reads."""
+    file = tampered(far_cell(1_048_575, 0), SHEET, lambda data: data.replace(b"UTF-8", b"cp037", 1))
+    with pytest.raises(Unreadable, match="lebih dari 50000 baris"):
+        exchange_in.read(file, "x.xlsx")
+
+
+WHOLE = xlsx(tables_of(dataset()))
+BYTES = st.tuples(st.integers(4, len(WHOLE) - 1), st.integers(0, 255))
+
+
 @settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_damaged_workbooks_are_refused_in_words(data: st.DataObject) -> None:
-    whole = bytearray(xlsx(tables_of(dataset())))
-    for _ in range(data.draw(st.integers(1, 20))):
-        whole[data.draw(st.integers(4, len(whole) - 1))] = data.draw(st.integers(0, 255))
+@given(st.lists(BYTES, min_size=1, max_size=20))
+def test_damaged_workbooks_are_refused_in_words(changes: list[tuple[int, int]]) -> None:
+    damaged = bytearray(WHOLE)
+    for at, byte in changes:
+        damaged[at] = byte
     try:
-        exchange_in.read(bytes(whole), "x.xlsx")
+        exchange_in.read(bytes(damaged), "x.xlsx")
     except Unreadable as error:
         assert str(error)
 
@@ -546,7 +558,7 @@ def unique(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({row.get("nama", "").casefold(): row for row in rows}.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(KEGIATAN, INDIKATOR, VARIABEL)
 def test_nothing_changes_on_a_round_trip(
     fields: dict[str, Any], indikator: list[Any], variabel: list[Any]
@@ -572,7 +584,7 @@ def writable(rows: list[dict[str, Any]]) -> bool:
     return not any(exchange._UNWRITABLE.search(text) for text in texts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(INDIKATOR.filter(writable), VARIABEL.filter(writable))
 def test_an_empty_dataset_takes_what_another_gave(
     indikator: list[Any], variabel: list[Any]
