@@ -86,8 +86,9 @@ class Column:
         if not value:
             return self.html
         known = f'value="{escape(value)}">'
-        if known in self.html:
-            return Markup(self.html.replace(known, known[:-1] + " selected>", 1))
+        html = str(self.html)  # replace() of Markup would escape the tags
+        if known in html:
+            return Markup(html.replace(known, known[:-1] + " selected>", 1))
         return self.html + Markup('<option value="{0}" selected>{0}</option>').format(value)
 
 
@@ -252,7 +253,7 @@ def satudata_dugaan(resource: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         return tk.get_action("satudata_variabel_guess")({}, {"id": resource["id"]})
-    except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError):
+    except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError, KeyError):
         return None  # an officer can fill the rows by hand
 
 

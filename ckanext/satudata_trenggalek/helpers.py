@@ -520,7 +520,7 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
         parts.append(Markup(' <span class="sd-opt">{}</span>').format(tk._("(boleh kosong)")))
     anchor = satudata_jangkar(field["field_name"])
     described = [f"{anchor}-hint"] if field.get("help_text") or field.get("contoh") else []
-    attrs = {"class": "form-control", **field.get("form_attrs", {})}
+    attrs = {**field.get("form_attrs", {}), "class": "form-control"}
     if attrs.get("data-module") == "autocomplete":
         # Select2 has no name for those who hear the page, and these fields are plain text.
         attrs = {key: value for key, value in attrs.items() if not key.startswith("data-module")}
@@ -609,14 +609,24 @@ def satudata_batas_unggah() -> int:
     return cast(Settings, files.storage().settings).max_size
 
 
+_BLOCK = re.compile(r"(?:Blok|Block) ([IVX]+):")
+
+
 def satudata_per_langkah(
     form: Mapping[str, Any], fields: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The steps of the form with their fields: id, label, fields; steps without fields stay."""
-    return [
+    """The steps of the form with their fields: id, label, fields; steps without fields stay.
+
+    A step that has a number of its own ("Blok IV: ...") is marked with that, the others are counted.
+    """
+    steps = [
         {**step, "fields": [f for f in fields if f.get("langkah") == step["id"]]}
         for step in form.get("langkah", [])
     ]
+    own = [_BLOCK.match(tk.h.scheming_language_text(step["label"])) for step in steps]
+    for number, (step, block) in enumerate(zip(steps, own, strict=True), 1):
+        step["mark"] = (block[1] if block else "") if any(own) else str(number)
+    return steps
 
 
 def satudata_tautan_isian(dataset: Mapping[str, Any], field: str) -> str:

@@ -20,9 +20,10 @@ ckan.module('satudata-berulang', function ($) {
       this.undoBox = box.querySelector('[data-urungkan]');
       this.blank = this._signature(this._fromTemplate('[data-cetakan]')[0]);
       box.classList.add('is-js');
-      ['[data-tambah]', '[data-massal]', '[data-buka]', '[data-tawar]'].forEach(function (css) {
+      ['[data-tambah]', '[data-tawar]'].forEach(function (css) {
         box.querySelectorAll(css).forEach(function (e) { e.hidden = false; });
       });
+      this._tools(this._rows().length);
       box.addEventListener('click', function (event) { self._onClick(event); });
       box.addEventListener('input', function (event) { self._onInput(event); });
       box.addEventListener('change', function (event) { self._onInput(event); });
@@ -85,8 +86,14 @@ ckan.module('satudata-berulang', function ($) {
         row.querySelector('[data-aksi="up"]').disabled = n === 0;
         row.querySelector('[data-aksi="down"]').disabled = n === rows.length - 1;
       });
+      this._tools(rows.length);
       this.box.querySelector('[data-jumlah]').textContent = this._fill(this.options.count, { n: rows.length });
       this._changed();
+    },
+
+    // What is for several rows shows with several.
+    _tools: function (count) {
+      this.box.querySelectorAll('[data-massal], [data-buka]').forEach(function (e) { e.hidden = count < 2; });
     },
 
     _changed: function () {
