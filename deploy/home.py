@@ -46,6 +46,7 @@ class Home:
         )
         self.ini = home / "ckan.ini"
         self.akun = home / "akun.json"
+        self.anchors = self.data / "anchor.jsonl"
         self.user = pwd.getpwuid(os.getuid())
         self.identity: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -98,12 +99,13 @@ class Home:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Random passwords and keys, made once."""
+        """Random passwords and keys, made once; the services are not to read them."""
         known = self.load("secrets.json")
-        for name in ("postgres", "ckan", "datastore", "redis", "key"):
+        for name in ("postgres", "owner", "ckan", "datastore", "redis", "key"):
             if name not in known:
                 known[name] = secrets.token_hex(24)
                 self.save("secrets.json", known)
+                os.chown(self.home / "secrets.json", os.getuid(), os.getgid())
         return known
 
     @contextlib.contextmanager

@@ -40,16 +40,12 @@ class Portal(Installation):
                 say("Setting up CKAN")
                 self.databases()
                 self.settings()
-                self.ckan("db", "init")
-                self.set_permissions()
+                self.migrate()
                 self.save("state.json", {"fingerprint": fingerprint})
             self.start(self.web(), self.worker(), self.schedule())
             if not empty and not self.akun.exists():
                 self.demo()
         self.report()
-
-    def set_permissions(self) -> None:
-        self.sql(self.ckan("datastore", "set-permissions"))
 
     def demo(self) -> None:
         """Seeds the demo; its accounts file is made where the service may write, then moved."""
@@ -136,14 +132,14 @@ class TestPortal(Portal):
         self.choose_ports()
         for name in ("storage", "solr"):
             shutil.rmtree(self.data / name, ignore_errors=True)
+        self.anchors.unlink(missing_ok=True)
         self.prepare()
         self.start(self.postgresql(), self.redis(), self.solr())
         self.sql("DROP DATABASE IF EXISTS ckan WITH (FORCE)")
         self.sql("DROP DATABASE IF EXISTS datastore WITH (FORCE)")
         self.databases()
         self.settings()
-        self.ckan("db", "init")
-        self.set_permissions()
+        self.migrate()
 
     def down(self) -> None:
         self.stop("pytest")
@@ -190,6 +186,7 @@ class TestPortal(Portal):
             self.down()
             self.boot()
             env = self.environment(
+                SATUDATA_OWNER_URL=self.owner_url(),
                 # It is the caller's own process; Chromium crashes with some other TMPDIRs.
                 HOME=os.environ.get("HOME", "/"),
                 TMPDIR=os.environ.get("TMPDIR", "/tmp"),
@@ -265,9 +262,13 @@ def main(argv: list[str]) -> int:
         case "reset", []:
             raise Problem(f"this deletes all data in {portal.home}: say ./portal reset --yes.")
         case "ckan", _:
+            if not portal.ini.exists():
+                raise Problem("nothing was set up here yet: run ./portal up first.")
+            # The tables belong to a role that no server runs as.
+            owner = {"CKAN_SQLALCHEMY_URL": portal.owner_url()} if args[:1] == ["db"] else {}
             return subprocess.run(
                 [BIN / "ckan", "-c", portal.ini, *args],
-                env=portal.environment(),
+                env=portal.environment(**owner),
                 umask=0o007,
                 **portal.identity,
             ).returncode

@@ -61,6 +61,8 @@ class Installation(Home):
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "max_connections": 100,
+            # A backup locks every table, and the DataStore has one for each tabular file.
+            "max_locks_per_transaction": 512,
             "timezone": "UTC",
         }
         if self.test:
@@ -74,23 +76,38 @@ class Installation(Home):
             ).returncode,
         )
 
-    def sql(self, statements: str) -> str:
+    def sql(self, statements: str, database: str = "postgres") -> str:
         """Runs SQL as the cluster's superuser."""
         return self.call(
             postgresql_bin() / "psql", "-h", "127.0.0.1", "-p", self.ports["postgresql"],
-            "-U", "postgres", "-qtAX", "-v", "ON_ERROR_STOP=1", "postgres",
+            "-U", "postgres", "-qtAX", "-v", "ON_ERROR_STOP=1", database,
             stdin=statements, PGPASSWORD=self.secrets["postgres"],
         )  # fmt: skip
 
     def databases(self) -> None:
         """Makes roles and databases where they are missing, and sets the roles' passwords."""
-        for role in ("ckan", "datastore"):
+        for role, secret in (("ckan_owner", "owner"), ("ckan", "ckan"), ("datastore", "datastore")):
             if not self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
                 self.sql(f"CREATE ROLE {role} LOGIN")
-            self.sql(f"ALTER ROLE {role} PASSWORD '{self.secrets[role]}'")
-        for name in ("ckan", "datastore"):
+            self.sql(f"ALTER ROLE {role} PASSWORD '{self.secrets[secret]}'")
+        for name, owner in (("ckan", "ckan_owner"), ("datastore", "ckan")):
             if not self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
-                self.sql(f"CREATE DATABASE {name} OWNER ckan")
+                self.sql(f"CREATE DATABASE {name} OWNER {owner}")
+        self.sql((CODE / "deploy/roles.sql").read_text(), "ckan")
+
+    def owner_url(self, database: str = "ckan") -> str:
+        """Address of CKAN's database for who may change its tables: `ckan db ...`, no server."""
+        return (
+            f"postgresql://ckan_owner:{self.secrets['owner']}"
+            f"@127.0.0.1:{self.ports['postgresql']}/{database}"
+        )
+
+    def migrate(self) -> None:
+        """Makes or migrates the tables, and sets the rights of the DataStore's reader."""
+        self.call(
+            BIN / "ckan", "-c", self.ini, "db", "init", CKAN_SQLALCHEMY_URL=self.owner_url()
+        )
+        self.sql(self.ckan("datastore", "set-permissions"))
 
     def redis(self) -> Service:
         port, password = self.ports["redis"], self.secrets["redis"]
@@ -161,18 +178,23 @@ class Installation(Home):
         )
 
     def run_schedule(self) -> NoReturn:
-        """Runs the commands of deploy/crontab at their times, one after the other."""
+        """Runs the commands of deploy/crontab at their times, each beside the others.
+
+        A command whose last run has not ended is left out until it has.
+        """
         from croniter import croniter
 
         entries = crontab()
+        running: dict[int, subprocess.Popen[bytes]] = {}
         while True:
             now = time.time()
             times = [croniter(when, now).get_next(float) for when, _ in entries]
             time.sleep(min(times) - now)
-            for due, (_, command) in zip(times, entries, strict=True):
-                if due == min(times):
+            for number, (due, (_, command)) in enumerate(zip(times, entries, strict=True)):
+                before = running.get(number)
+                if due == min(times) and (before is None or before.poll() is not None):
                     words = [str(self.ini) if word == "$CKAN_INI" else word for word in command]
-                    subprocess.run([BIN / "ckan", *words])
+                    running[number] = subprocess.Popen([BIN / "ckan", *words])
 
     def web(self) -> Service:
         port = self.ports["ckan"]
@@ -210,6 +232,7 @@ class Installation(Home):
             "ckan.storage_path": str(storage),
             "ckan.files.storage.resources.path": str(storage / "resources"),
             "ckan.webassets.path": str(storage / "webassets"),
+            "ckanext.satudata_trenggalek.anchor_file": str(self.anchors),
         }
 
     def settings(self) -> None:

@@ -43,27 +43,45 @@ def _plugins(request: pytest.FixtureRequest) -> None:
 
 
 @pytest.fixture(scope="session")
-def reset_db() -> Callable[[], None]:
+def owner() -> Iterator[sa.Engine]:
+    """The database for the owner of its tables; all else is connected as the role that serves."""
+    from ckan import model
+
+    engine = sa.create_engine(
+        # Elsewhere than in ./portal test one role may be both.
+        os.environ.get("SATUDATA_OWNER_URL") or model.ensure_engine().url,
+        # A test that forgot to end its transaction fails instead of waiting for ever.
+        connect_args={"options": "-c lock_timeout=20s"},
+    )
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def reset_db(owner: sa.Engine) -> Callable[[], None]:
     """Empties every table; overrides CKAN's fixture, so that clean_db and its kind use it.
 
     CKAN deletes row by row, which the row triggers on verified data refuse; TRUNCATE fires none of
     them. Tables and triggers stay, as do the rows that say which migrations have run. A table whose
-    rows come from a migration (not from a test) belongs on this list of what stays, too.
+    rows come from a migration (not from a test) belongs on this list of what stays, too. The role
+    that serves may not TRUNCATE: it is done as the owner.
     """
     from ckan import model
     from ckan.tests import factories
+
+    from ckanext.satudata_trenggalek import config
 
     factories.fake.unique.clear()
 
     def truncate() -> None:
         model.Session.rollback()
         model.Session.remove()
-        engine = model.ensure_engine()
         names = [
-            name for name in sa.inspect(engine).get_table_names() if "alembic_version" not in name
+            name for name in sa.inspect(owner).get_table_names() if "alembic_version" not in name
         ]
-        quote = engine.dialect.identifier_preparer.quote
-        with engine.begin() as connection:
+        quote = owner.dialect.identifier_preparer.quote
+        config.anchor_file().unlink(missing_ok=True)
+        with owner.begin() as connection:
             connection.execute(
                 sa.text(f"TRUNCATE {', '.join(map(quote, names))} RESTART IDENTITY CASCADE")
             )

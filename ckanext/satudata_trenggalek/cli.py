@@ -10,8 +10,9 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import click
 
+from ckanext.satudata_trenggalek import audit as record
+from ckanext.satudata_trenggalek import config, files, maintenance, tables
 from ckanext.satudata_trenggalek import demo as demo_data
-from ckanext.satudata_trenggalek import files, maintenance, tables
 from ckanext.satudata_trenggalek import katalog as catalogue
 from ckanext.satudata_trenggalek.workflow import service
 
@@ -44,9 +45,33 @@ def audit() -> None:
 
 @audit.command()
 def verify() -> None:
-    """Walk every hash chain; name the first broken event of each, and content that was altered."""
-    count, problems = maintenance.verify()
-    _finish([*problems, *maintenance.altered()], f"{count} events, every chain is whole.")
+    """Walk every hash chain and its anchors; name the first broken link of each.
+
+    Then compare what is published, every byte of it, with what was approved.
+    """
+    events, anchors, problems = record.verify()
+    problems += [*maintenance.altered(), *record.published()]
+    _finish(problems, f"{events} events, {anchors} anchors, every chain is whole.")
+
+
+@satudata.command()
+@click.option("--renew", is_flag=True, help="Write the file anew from the database, keep the old.")
+def anchor(renew: bool) -> None:
+    """Anchor the hash chains that grew, in the database and in the file beside it."""
+    try:
+        if renew:
+            kept = record.renew()
+            click.echo(f"{config.anchor_file()} is written anew{f', {kept} kept' * bool(kept)}.")
+        count = record.anchor()
+    except record.Broken as error:
+        raise click.ClickException(
+            f"the record was manipulated or restored: {error}. Nothing was anchored."
+            " See `ckan satudata audit verify`."
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"the anchors can't be written: {error}") from None
+    if count:
+        click.echo(f"{count} heads anchored.")
 
 
 @satudata.command()

@@ -154,22 +154,23 @@ def test_flip_from_inside(world: World, door: Any, status: str) -> None:
     assert visible(world, id_) == []
 
 
-def test_publication_refused_without_triggers(world: World) -> None:
+def test_publication_refused_without_triggers(world: World, owner: sa.Engine) -> None:
     """Fail closed: a portal without its gate publishes nothing."""
     from ckanext.satudata_trenggalek import maintenance
 
     id_ = world.at("terverifikasi")["id"]
-    model.Session.execute(sa.text("ALTER TABLE resource DISABLE TRIGGER satudata_guard"))
-    model.Session.commit()
+    model.Session.remove()
+    with owner.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE resource DISABLE TRIGGER satudata_guard"))
     try:
         with pytest.raises(tk.ValidationError) as error:
             world.move("walidata", id_, "terbitkan")
         assert "transition" in error.value.error_dict
         assert any("satudata_guard on resource" in p for p in maintenance.doctor())
     finally:
-        model.Session.rollback()
-        model.Session.execute(sa.text("ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard"))
-        model.Session.commit()
+        model.Session.remove()
+        with owner.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard"))
     assert visible(world, id_) == []
     assert maintenance.doctor() == []
     world.move("walidata", id_, "terbitkan")

@@ -216,7 +216,7 @@ def test_ckan_ini(installation: portal.Portal) -> None:
     shared.read(ROOT / "deploy/options.ini")
     assert dict(shared["app:main"]).items() <= settings.items()
     assert installation.local_settings().items() <= settings.items()
-    assert len(set(installation.secrets.values())) == 5
+    assert len(set(installation.secrets.values())) == 6
 
 
 @pytest.mark.usefixtures("with_plugins")

@@ -71,6 +71,25 @@ class Event(tk.BaseModel):
     )
 
 
+class Anchor(tk.BaseModel):
+    """The head that a dataset's chain of events had at a minute; one chain over all datasets.
+
+    Append-only; audit.py writes it, and each row also into a file outside the database.
+    """
+
+    __tablename__ = "satudata_anchor"
+    __table_args__ = (sa.UniqueConstraint("package_id", "event_seq"),)
+
+    seq: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    #: The same for all anchors of one run.
+    at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    package_id: Mapped[str] = mapped_column(sa.Text)
+    event_seq: Mapped[int] = mapped_column(sa.Integer)
+    event_hash: Mapped[str] = mapped_column(sa.Text)
+    prev_hash: Mapped[str] = mapped_column(sa.Text)
+    hash: Mapped[str] = mapped_column(sa.Text)
+
+
 class Publication(tk.BaseModel):
     """A published version: what the public may rely on. Keeps a name for its dataset for ever."""
 

@@ -260,6 +260,14 @@ BEGIN
 END""",
 }
 
+#: What is only ever added to -> the columns that may be filled in later (by a withdrawal).
+RECORDS: dict[str, tuple[str, ...]] = {
+    "satudata_event": (),
+    "satudata_anchor": (),
+    "satudata_content": (),
+    "satudata_publication": ("withdrawn_at", "public_note"),
+}
+
 _ROW = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
 
 #: table -> [(trigger name, definition)]
@@ -306,13 +314,15 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
                 " FOR EACH ROW EXECUTE FUNCTION satudata_guard_record()",
             ),
         )
-        for table in ("satudata_event", "satudata_publication")
+        for table in RECORDS
     },
 }
 
 
 def install(connection: Connection) -> None:
-    """Create or replace every function and trigger. Idempotent.
+    """Create or replace every function and trigger, and take rights from roles. Idempotent.
+
+    Tables that a later migration makes are left to that migration.
 
     Args:
         connection: of a role that owns the tables.
@@ -321,12 +331,50 @@ def install(connection: Connection) -> None:
         statement = f"CREATE OR REPLACE FUNCTION {signature} LANGUAGE plpgsql AS $satudata$"
         connection.exec_driver_sql((statement + body + "\n$satudata$").replace("%", "%%"))
     for table, triggers in TRIGGERS.items():
+        if not _exists(connection, table):
+            continue
         for name, definition in triggers:
             kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in definition else "TRIGGER"
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name} ON {table}")
             connection.exec_driver_sql(f"CREATE {kind} {name} {definition}")
             # ALWAYS: session_replication_role, which restores use, does not switch it off.
             connection.exec_driver_sql(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}")
+
+    restrict(connection)
+
+
+def restrict(connection: Connection) -> None:
+    """Leave roles that are not the owner of a record nothing but INSERT and SELECT on it.
+
+    Args:
+        connection: of the owner.
+    """
+    quote = connection.dialect.identifier_preparer.quote
+    for table, columns in RECORDS.items():
+        if not _exists(connection, table):
+            continue
+        grantees = connection.execute(
+            sa.text(
+                "SELECT coalesce(r.rolname, 'public') AS name, r.rolname IS NULL AS everybody,"
+                " bool_or(a.privilege_type = 'INSERT') AS writes"
+                " FROM pg_class c, aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee"
+                " WHERE c.oid = to_regclass(:table) AND a.grantee <> c.relowner GROUP BY 1, 2"
+            ),
+            {"table": table},
+        ).all()
+        for row in grantees:
+            name = "PUBLIC" if row.everybody else quote(row.name)
+            connection.exec_driver_sql(
+                f"REVOKE UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER ON {table} FROM {name}"
+            )
+            if row.writes and columns:
+                connection.exec_driver_sql(
+                    f"GRANT UPDATE ({', '.join(columns)}) ON {table} TO {name}"
+                )
+
+
+def _exists(connection: Connection, table: str) -> bool:
+    return bool(connection.scalar(sa.text("SELECT to_regclass(:table)"), {"table": table}))
 
 
 def uninstall(connection: Connection) -> None:

@@ -1,0 +1,98 @@
+"""What the database role of the web server may do beyond its work.
+
+Two roles: the owner of the tables migrates them (`ckan db ...`) and is known to no server process;
+the role that CKAN serves with reads and writes rows, has no DDL, and only adds to the record.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from ckanext.satudata_trenggalek.model import ddl
+
+#: What to run instead is told for each; `{role}` is the role that serves.
+_OWN = "make another role their owner (docs/operations.md, “Two database roles”)"
+
+#: Query of the present role -> what it may (`{0}` is the number of rows, `{1}` the first), remedy.
+_EXCESS: tuple[tuple[str, str, str], ...] = (
+    (
+        "SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')"
+        " AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
+        "      OR rolname IN ('pg_write_all_data', 'pg_write_server_files',"
+        "                     'pg_execute_server_program'))",
+        "has rights over the whole server (as {1})",
+        "`ALTER ROLE {role} NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS`",
+    ),
+    (
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " AND relkind IN ('r', 'p', 'v', 'S') AND pg_has_role(relowner, 'MEMBER') ORDER BY 1",
+        "owns {0} tables and sequences ({1}, ...) and may alter them and their triggers",
+        _OWN,
+    ),
+    (
+        "SELECT proname FROM pg_proc WHERE proname LIKE 'satudata\\_%'"
+        " AND pronamespace = current_schema()::regnamespace AND pg_has_role(proowner, 'MEMBER')",
+        "owns {0} functions of the gate ({1}, ...)",
+        _OWN,
+    ),
+    (
+        "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
+        " AND relkind IN ('r', 'p') AND has_table_privilege(oid, 'TRUNCATE, TRIGGER, REFERENCES')"
+        " AND NOT pg_has_role(relowner, 'MEMBER') ORDER BY 1",
+        "may TRUNCATE, or put triggers or references on, {0} tables ({1}, ...)",
+        "`REVOKE TRUNCATE, TRIGGER, REFERENCES ON ALL TABLES IN SCHEMA {schema} FROM {role}`",
+    ),
+    (
+        "SELECT nspname FROM pg_namespace WHERE has_schema_privilege(oid, 'CREATE')"
+        " AND nspname = current_schema()",
+        "may create tables in the schema {1}",
+        "`REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC, {role}`",
+    ),
+    (
+        # A temporary table hides one of the same name from the triggers' functions.
+        "SELECT datname FROM pg_database WHERE datname = current_database()"
+        " AND has_database_privilege(oid, 'CREATE, TEMPORARY')",
+        "may create schemas or temporary tables in the database {1}",
+        "`REVOKE CREATE, TEMPORARY ON DATABASE {database} FROM PUBLIC, {role}`",
+    ),
+)
+
+
+def excess(connection: Connection) -> list[str]:
+    """What the role of this connection may do to the record and the gate.
+
+    Returns:
+        each with the line that takes it away; empty for a role that only serves.
+    """
+    role, schema, database = connection.execute(
+        sa.text(
+            "SELECT quote_ident(current_user), quote_ident(current_schema()),"
+            " quote_ident(current_database())"
+        )
+    ).one()
+    found = []
+    for query, what, remedy in _EXCESS:
+        names = list(connection.scalars(sa.text(query)))
+        if names:
+            told = what.format(len(names), names[0])
+            cure = remedy.format(role=role, schema=schema, database=database)
+            found.append(f"the role {role} that serves CKAN {told}: {cure}")
+    for table, columns in ddl.RECORDS.items():
+        may = connection.scalar(
+            sa.text(
+                "SELECT has_table_privilege(c.oid, 'UPDATE, DELETE') OR EXISTS ("
+                "  SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0"
+                "  AND NOT a.attisdropped AND a.attname <> ALL (:columns)"
+                "  AND has_column_privilege(c.oid, a.attnum, 'UPDATE'))"
+                " FROM pg_class c WHERE c.oid = to_regclass(:table)"
+                " AND NOT pg_has_role(c.relowner, 'MEMBER')"
+            ),
+            {"table": table, "columns": list(columns)},
+        )
+        if may:
+            cure = f"`REVOKE UPDATE, DELETE ON {table} FROM {role}`"
+            if columns:
+                cure += f" and `GRANT UPDATE ({', '.join(columns)}) ON {table} TO {role}`"
+            found.append(f"the role {role} that serves CKAN may change or delete {table}: {cure}")
+    return found
