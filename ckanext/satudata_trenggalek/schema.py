@@ -289,7 +289,7 @@ def _berulang(field: Field, value: object) -> list[Row]:
     messages: list[str] = []
     cells: dict[tuple[int, str], str] = {}
     for number, row in enumerate(_listed(field, value)):
-        for key in row.keys() - subfields.keys():
+        for key in [key for key in row if key not in subfields]:
             message = tk._(
                 'Baris {row}: butir "{key}" tidak dikenal dalam {label}. Hapus butir itu.'
             )
@@ -473,10 +473,16 @@ def _superfluous(field: Field, siblings: list[Field]) -> str:
     reasons = []
     for condition in conditions(field):
         other = next(f for f in siblings if f["field_name"] == condition["field"])
-        codes = tk._(" atau ").join(choice_label(other, code) for code in condition["in"])
+        codes = f" {tk._('atau')} ".join(choice_label(other, code) for code in condition["in"])
         reasons.append(f"{named(other)}: {codes}")
     message = tk._("{label} hanya diisi bila {reason}. Kosongkan.")
-    return message.format(label=named(field), reason=tk._(", dan ").join(reasons))
+    return message.format(label=named(field), reason=f", {tk._('dan')} ".join(reasons))
+
+
+def _too_early(field: Field, siblings: list[Field]) -> str:
+    start = next(f for f in siblings if f["field_name"] == field["sesudah"])
+    message = tk._("{label} mendahului {start}. Perbaiki salah satu tanggalnya.")
+    return message.format(label=named(field), start=named(start))
 
 
 def _item_blockers(
@@ -502,6 +508,8 @@ def _item_blockers(
         elif not (given or (has_file and "upload_field" in field)):
             if needed(field, item):
                 yield prefix + name, field, _missing(field)
+        elif "sesudah" in field and str(item.get(field["sesudah"]) or "") > given:
+            yield prefix + name, field, _too_early(field, siblings)
         elif repeating:
             yield from _row_blockers(field, given, f"{prefix}{name}/")
 

@@ -21,7 +21,7 @@ from ckanext.satudata_trenggalek.schema_files import (
 _KEYS = re.compile(
     # ours
     "bps_item|prinsip|langkah|vocab|contoh|maks|pola|pola_pesan|ajukan|tampil|jenis"
-    "|butir|paling_banyak|unik|ringkas|massal"
+    "|butir|paling_banyak|unik|sesudah|ringkas|massal"
     # ckanext-scheming's
     "|field_name|label|help_(text|allow_html|inline)|preset|required|default|default_jinja2"
     "|((create_|output_)?validators)|(form|display|error)_snippet|classes"
@@ -206,6 +206,10 @@ class _Fields:
             self._shown(node, field)
         if "ajukan" in field:
             self._needed(node, field)
+        if "sesudah" in field:
+            other = self._other(node, "sesudah", field["sesudah"])
+            if {field.get("jenis"), other.get("jenis")} != {"tanggal"}:
+                self._fail(node, "sesudah hanya untuk tanggal", "Pakai preset satudata_tanggal")
 
     def _kind(self, node: Mapping, field: Field) -> None:
         kind = field.get("jenis", "teks")

@@ -132,7 +132,7 @@ def _property(field: Field) -> Json:
         named["examples"] = [schema.text(field["contoh"])]
     if "default" in field:
         named["default"] = field["default"]
-    extra = ("bps_item", "prinsip", "langkah", "tampil", "ajukan", "unik")
+    extra = ("bps_item", "prinsip", "langkah", "tampil", "ajukan", "sesudah", "unik")
     noted = {f"x-{key.replace('_', '-')}": field[key] for key in extra if key in field}
     return {**named, "anyOf": allowed, **noted}
 
@@ -163,7 +163,7 @@ def json_schema(type_: str) -> Json:
     What passes it is saved, provided that the references exist (`owner_org`, `id_kegiatan`) and the
     name is free; what it refuses is refused, except that white space at the ends of a text and
     characters that don't print are removed first. What `ajukan` needs besides are annotations:
-    ``x-ajukan``, ``x-tampil``, ``x-unik``. Titles are in the reader's language.
+    ``x-ajukan``, ``x-tampil``, ``x-sesudah``, ``x-unik``. Titles are in the reader's language.
 
     Args:
         type_: one of `schema.TYPES`.

@@ -89,6 +89,7 @@ def read(path: Path) -> Mapping:
 load = functools.cache(read)
 
 
+@functools.cache
 def presets(folder: Path) -> dict[str, Field]:
     """Presets by name: ours over those of ckanext-scheming."""
     core = json.loads((Path(scheming_file).parent / "presets.json").read_text("utf-8"))

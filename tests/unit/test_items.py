@@ -434,6 +434,18 @@ def test_what_a_skip_rule_hides_is_to_be_removed(changes: dict[str, Any], superf
     assert blocked(**changes, **dict.fromkeys(superfluous, "")) == {}
 
 
+def test_a_schedule_does_not_end_before_it_begins():
+    found = blocked(jadwal_desain_selesai="2026-01-30")
+    assert list(found) == ["jadwal_desain_selesai"]
+    assert (
+        "MS-Keg 3.3 Desain: selesai mendahului MS-Keg 3.3 Desain: mulai"
+        in (found["jadwal_desain_selesai"])
+    )
+    assert blocked(jadwal_desain_selesai="2026-02-01") == {}
+    parts = {item.name.rpartition("_")[0] for item in KEGIATAN if item.number == "MS-Keg 3.3"}
+    assert all(blocked(**{f"{part}_selesai": "2026-01-01"}) for part in parts)
+
+
 def test_composite_indicators():
     row = dict.fromkeys((i.name for i in INDIKATOR), "")
     base = {"type": "dataset", "resources": []}

@@ -730,6 +730,8 @@ def line_of(path: Path, text: str) -> int:
         ("kegiatan.yaml", "    butir:\n      - field_name: nama\n",
          "    butir:\n      - nama: nama\n", "field_name None bukan teks"),
         ("kegiatan.yaml", "      - field_name: konsep", "      - field_name: nama", "dua kali"),
+        ("kegiatan.yaml", "sesudah: jadwal_desain_mulai", "sesudah: desain", "'desain' yang tidak"),
+        ("kegiatan.yaml", "sesudah: jadwal_desain_mulai", "sesudah: tujuan", "untuk tanggal"),
         ("kegiatan.yaml", "resource_fields: []", "resource_fields: ~", "daftar resource_fields"),
         ("kegiatan.yaml", "{id: blok_8,", "{id: blok_7,", "blok_7 dipakai dua kali"),
         ("kegiatan.yaml", "vocab: sektor_kegiatan", "vocab: sektor", "vocab 'sektor'"),
