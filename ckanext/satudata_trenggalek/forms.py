@@ -425,3 +425,94 @@ def satudata_kegiatan(chosen: str | None, q: str = "") -> dict[str, Any]:
         row = kegiatan.standing(chosen)
         results.insert(0, dict(row._mapping) if row else {"id": chosen, "title": chosen})
     return {"results": results, "count": found["count"]}
+
+
+def satudata_kegiatan_dari(dataset: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The kegiatan of a dataset: id, title, tahun_kegiatan, status, and name where it can be read.
+
+    Args:
+        dataset: as package_show gives it.
+    """
+    chosen = dataset.get(kegiatan.FIELD)
+    row = kegiatan.standing(chosen)
+    if row is None:
+        return None
+    found = dict(row._mapping)
+    try:
+        shown = tk.get_action("package_show")({}, {"id": row.id})
+    except (tk.NotAuthorized, tk.ObjectNotFound):
+        # The public learns of a kegiatan when it is published.
+        return None if tk.current_user.is_anonymous else {**found, "name": ""}
+    return {**found, "type": shown["type"], "tahun_kegiatan": shown.get("tahun_kegiatan")}
+
+
+#: Datasets that the page of a kegiatan lists.
+USERS = 50
+
+
+def satudata_pemakai(kegiatan_id: str) -> dict[str, Any]:
+    """The datasets of a kegiatan that the reader may see: results and count."""
+    found = tk.get_action("package_search")(
+        {},
+        {
+            "fq": f'dataset_type:dataset {kegiatan.FIELD}:"{kegiatan_id}"',
+            "include_private": True,
+            "rows": USERS,
+            "sort": "title_string asc",
+        },
+    )
+    return {"results": found["results"], "count": found["count"]}
+
+
+# Reading -----------------------------------------------------------------------------------------
+def satudata_berlaku(known: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
+    """Whether a page tells of a field: it applies, or it is filled although it does not."""
+    return bool(data.get(known["field_name"])) or schema.shown(dict(known), dict(data))
+
+
+def satudata_isi(known: Mapping[str, Any], value: Any) -> str:
+    """The value of a field or subfield as people read it: labels of codes, one text.
+
+    Args:
+        known: the field.
+        value: as stored.
+    """
+    values = value if isinstance(value, list) else [value] if value else []
+    if "vocab" in known:
+        values = [schema.choice_label(dict(known), code) for code in values]
+    return ", ".join(map(str, values))
+
+
+def satudata_baris(type_: str, name: str, data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a block for reading.
+
+    Args:
+        type_: dataset type.
+        name: field name of the block.
+        data: of the dataset or file.
+
+    Returns:
+        for each row its title and items: name, item (official number), label, value (text), need
+        (whether it must be filled) for each subfield that applies or is filled.
+    """
+    block = satudata_field(type_, name)
+    assert block, name
+    labels = [(known, schema.text(known["label"])) for known in block["butir"]]
+    return [
+        {
+            "title": str(row.get(block["butir"][0]["field_name"]) or number),
+            "items": {
+                known["field_name"]: {
+                    "name": known["field_name"],
+                    "item": known.get("bps_item", ""),
+                    "label": label,
+                    "jenis": known.get("jenis"),
+                    "value": satudata_isi(known, row.get(known["field_name"])),
+                    "need": schema.needed(known, row),
+                }
+                for known, label in labels
+                if row.get(known["field_name"]) or schema.shown(known, row)
+            },
+        }
+        for number, row in enumerate(schema.rows(block, data.get(name)), 1)
+    ]

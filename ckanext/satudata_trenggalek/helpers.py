@@ -617,7 +617,7 @@ def satudata_per_langkah(
 ) -> list[dict[str, Any]]:
     """The steps of the form with their fields: id, label, fields; steps without fields stay.
 
-    A step that has a number of its own ("Blok IV: ...") is marked with that, the others are counted.
+    A step with a number of its own ("Blok IV: ...") is marked with that, the others are counted.
     """
     steps = [
         {**step, "fields": [f for f in fields if f.get("langkah") == step["id"]]}

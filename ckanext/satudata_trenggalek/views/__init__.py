@@ -266,7 +266,7 @@ def _review(
             "pkg_dict": dataset,
             "dataset_type": dataset["type"],
             "status": status,
-            "principles": schema.principles(),
+            "principles": schema.principles(dataset["type"]),
             "decisions": decisions,
             "checklist": "checklist" in guards,
             "schedules": [t["name"] for t in decisions if t["name"] in _SCHEDULED],
