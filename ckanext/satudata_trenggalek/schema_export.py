@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import ckan.plugins.toolkit as tk
 from ckan.logic.validators import email_pattern
 
 from ckanext.satudata_trenggalek import schema
@@ -193,6 +194,11 @@ def json_schema(type_: str) -> Json:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:satudata-trenggalek:{type_}",
         "title": type_,
+        "description": tk._(
+            "Yang lolos dari skema ini dapat disimpan, asal owner_org dan id_kegiatan ada dan name"
+            " belum dipakai. Spasi di ujung teks dibuang lebih dahulu. Syarat pengajuan tertulis"
+            " pada x-ajukan, x-tampil, x-sesudah, dan x-unik."
+        ),
         "type": "object",
         "properties": properties,
         # A dataset is what is meant where no type is sent.
