@@ -193,15 +193,13 @@ class World:
 
         id_ = self.shared.get("kegiatan", "")
         if not id_ or model.Package.get(id_) is None:
-            id_ = self.call("package_create", "produsen_dinkes", **self.kegiatan_metadata())["id"]
-            for user, transition in (
-                ("produsen_dinkes", "ajukan"),
-                ("walidata", "setujui"),
-                ("walidata", "terbitkan"),
-            ):
-                self.move(user, id_, transition)
-            self.shared["kegiatan"] = id_
+            id_ = self.shared["kegiatan"] = self.kegiatan_at("terbit")["id"]
         return id_
+
+    def kegiatan_at(self, status: str, **fields: Any) -> dict[str, Any]:
+        """A kegiatan of produsen_dinkes that has come to this status through the workflow."""
+        made = self.call("package_create", "produsen_dinkes", **self.kegiatan_metadata(**fields))
+        return self.bring(made["id"], status)
 
     def metadata(self, **fields: Any) -> dict[str, Any]:
         """A complete dataset of dinkes under a new name."""
@@ -297,10 +295,12 @@ class World:
 
     def at(self, status: str, **fields: Any) -> dict[str, Any]:
         """A dataset of produsen_dinkes that has come to this status through the workflow."""
+        return self.bring(self.draft(**fields)["id"], status)
+
+    def bring(self, id_: str, status: str) -> dict[str, Any]:
+        """Bring a draft of produsen_dinkes to this status."""
         import ckan.plugins.toolkit as tk
 
-        dataset = self.draft(**fields)
-        id_ = dataset["id"]
         if status in ("diperiksa_pembina", "ditolak_pembina"):
             self.call("satudata_prioritas_set", "forum", id=id_, data_prioritas=True, kriteria="a")
         for user, transition in {

@@ -281,6 +281,29 @@ def test_by_sql(world: World, statement: str, status: str) -> None:
     assert state_of(world, id_) == before
 
 
+@pytest.mark.usefixtures("kategori")
+def test_a_kegiatan_is_frozen_alike(world: World) -> None:
+    """Its type changes nothing: no door of a dataset's own rows, and no SQL."""
+    from ckanext.satudata_trenggalek import content
+
+    id_ = world.kegiatan()
+    before = content.digest(content.canonical(id_))
+    doors = (edit_title, edit_tags, delete, delete_by_state, hide, purge, move_owner, add_resource,
+             group)  # fmt: skip
+    for door in doors:
+        for user in ("produsen_dinkes", "admin", {"ignore_auth": True, "user": "admin"}):
+            with pytest.raises((tk.NotAuthorized, tk.ValidationError, DBAPIError)):
+                door(world, user, id_)
+            model.Session.rollback()
+    for name in ("package_extras", "package_type", "package_row", "member", "status", "event_row"):
+        with pytest.raises(DBAPIError):
+            model.Session.execute(sa.text(SQL[name]), {"id": id_})
+            model.Session.commit()
+        model.Session.rollback()
+    assert content.digest(content.canonical(id_)) == before
+    assert world.status(id_)["status"] == "terbit"
+
+
 def test_what_stays_free(world: World) -> None:
     """The loader's mark and the time of the last write are no content."""
     id_ = world.standing("terbit")

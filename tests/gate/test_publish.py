@@ -98,6 +98,20 @@ def test_flip(world: World, role: str, flip: Any, status: str) -> None:
     assert world.status(id_)["status"] == status
 
 
+def test_a_kegiatan_is_published_by_no_other_way_either(world: World) -> None:
+    id_ = world.kegiatan_at("diajukan")["id"]
+    for role in ROLES:
+        for flip in FLIPS:
+            with pytest.raises(REFUSED):
+                flip(world, role, id_)
+    for door in INSIDE:
+        with pytest.raises((DBAPIError, tk.ValidationError)):
+            door(id_)
+        model.Session.rollback()
+    assert visible(world, id_) == []
+    assert not world.call("package_search", None, fq=f"dataset_type:kegiatan id:{id_}")["count"]
+
+
 def inside_job(id_: str) -> None:
     tk.get_action("package_patch")(
         {"ignore_auth": True, "user": "admin"}, {"id": id_, "private": False}

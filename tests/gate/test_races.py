@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event
 from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
+import pytest
 
-from ckanext.satudata_trenggalek import content, maintenance, model
+from ckanext.satudata_trenggalek import content, gate, maintenance, model
 from tests.world import World
 
 ROUNDS = 20
@@ -87,3 +88,54 @@ def test_edit_against_submission(world: World) -> None:
             kept.content["extras"]["definisi"] == f"Definisi {round_}."
         )
         world.move("produsen_dinkes", id_, "batalkan")
+
+
+@pytest.mark.parametrize("first", ["publish", "withdraw"])
+def test_publication_against_withdrawal_of_its_kegiatan(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whoever comes second waits for the first, and then sees what it did."""
+    kegiatan = world.kegiatan_at("terbit")["id"]
+    id_ = world.at("terverifikasi", id_kegiatan=kegiatan)["id"]
+    hash_ = world.status(id_)["content_hash"]
+    inside, go_on = Event(), Event()
+    original = getattr(gate, first)
+
+    def paused(package: core.Package) -> None:
+        inside.set()
+        assert go_on.wait(20)
+        original(package)
+
+    monkeypatch.setattr(gate, first, paused)
+    acts: dict[str, Callable[[], Any]] = {
+        "publish": lambda: world.move_raw("walidata", id_, "terbitkan", content_hash=hash_),
+        "withdraw": lambda: world.move_raw("walidata_2", kegiatan, "tarik", note="Keliru."),
+    }
+    second = next(name for name in acts if name != first)
+
+    def run(name: str) -> Any:
+        try:
+            return acts[name]()
+        except REFUSED as error:
+            return error
+        finally:
+            core.Session.remove()
+
+    core.Session.remove()
+    with ThreadPoolExecutor(2) as pool:
+        one = pool.submit(run, first)
+        assert inside.wait(20)
+        other = pool.submit(run, second)
+        try:
+            with pytest.raises(TimeoutError):
+                other.result(timeout=0.7)
+        finally:
+            go_on.set()
+        assert one.result()["status"] in ("terbit", "ditarik")
+        result = other.result()
+    if first == "publish":
+        assert result["status"] == "ditarik"
+        assert world.status(id_)["status"] == "terbit"
+    else:
+        assert list(result.error_dict) == ["id_kegiatan"]
+        assert world.status(id_)["status"] == "terverifikasi"

@@ -116,6 +116,24 @@ def test_makers_never_check(name: str, status: str) -> None:
     assert error.value.forbidden
 
 
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("setujui", "diajukan"),
+        ("teruskan_ke_pembina", "diajukan"),
+        ("setujui_pembina", "diperiksa_pembina"),
+        ("terbitkan", "terverifikasi"),
+    ],
+)
+def test_a_dataset_waits_for_its_kegiatan(name: str, status: str) -> None:
+    known, who = facts(status, name, waits_for_kegiatan="Survei Lansia"), actor(*Peran)
+    assert name not in {t.name for t in engine.available(known, who)}
+    with pytest.raises(Refused) as error:
+        engine.check(known, who, name, REQUEST)
+    assert (error.value.field, error.value.forbidden) == ("id_kegiatan", False)
+    assert error.value.values["kegiatan"] == "Survei Lansia"
+
+
 def test_makers_may_publish_what_others_verified() -> None:
     engine.check(facts("terverifikasi"), actor(*Peran, id_="pembuat"), "terbitkan", REQUEST)
 

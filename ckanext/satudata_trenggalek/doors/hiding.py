@@ -9,6 +9,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.logic.schema import default_pagination_schema
+from ckan.types import Context
 
 from ckanext.satudata_trenggalek import reading, sdi
 from ckanext.satudata_trenggalek.doors import (
@@ -91,6 +92,28 @@ def _autocomplete(next_action: Any, context: Any, data_dict: Any) -> Any:
         if len(kept) >= limit or len(found) < (asked or limit):
             return kept[:limit]
         asked = (asked or limit) + len(aside)
+
+
+def _groups(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core counts datasets of every type that the caller may see (ckan/logic/action/get.py)."""
+    found = next_action(context, data_dict)
+    rows = [row for row in found if isinstance(row, dict) and "package_count" in row]
+    if rows:
+        query = {
+            "fq": f"dataset_type:({' OR '.join(ASIDE_TYPES)})",
+            "facet.field": ["groups", "owner_org"],
+            "facet.limit": -1,
+            "include_private": True,
+            "rows": 0,
+        }
+        facets = tk.get_action("package_search")(Context(context), query)["search_facets"]
+        aside = {
+            item["name"]: item["count"] for facet in facets.values() for item in facet["items"]
+        }
+        for row in rows:
+            key = row["id" if row["is_organization"] else "name"]
+            row["package_count"] -= aside.get(key, 0)
+    return found
 
 
 def _tag(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -184,6 +207,7 @@ ACTIONS: dict[str, Any] = {
         (_search, True, ("package_search",)),
         (_list, True, ("package_list",)),
         (_autocomplete, True, ("package_autocomplete",)),
+        (_groups, True, ("organization_list", "group_list")),
         (_tag, True, ("tag_show",)),
         (_tags, True, ("tag_list", "tag_search", "tag_autocomplete")),
         (_formats, True, ("format_autocomplete",)),

@@ -171,14 +171,14 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
         schema.expand(data_dict, package.type)
         sdi.drop(package.type, data_dict)
         if data_dict.get("type") not in (None, "", package.type):
-            tk.check_access("package_update", context, data_dict)
+            tk.check_access("package_update", context, {"id": package.id})
             raise tk.ValidationError({"type": [tk._("Jenis dataset tidak dapat diubah.")]})
         if data_dict.get("resources"):
-            _refuse_files("package_update", context, data_dict, package.type)
+            _refuse_files("package_update", context, {"id": package.id}, package.type)
         private = data_dict.get("private")
         if package.private and private is not None and _is_false(private):
             # Who may not even edit learns that first.
-            tk.check_access("package_update", context, data_dict)
+            tk.check_access("package_update", context, {"id": package.id})
             raise tk.ValidationError({"private": [gate.messages()[gate.ddl.UNVERIFIED][1]]})
         if data_dict.get("state") == "deleted" and package.state != "deleted":
             tk.check_access("package_delete", context, {"id": package.id})
