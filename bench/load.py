@@ -8,8 +8,6 @@ The bare way: DuckDB -> COPY -> the full-text column and its index, everything t
 from __future__ import annotations
 
 import csv
-import io
-import json
 import os
 import random
 import resource
@@ -60,9 +58,8 @@ def upload(path: str) -> str:
 
     user = factories.User()
     organization = factories.Organization(users=[{"name": user["name"], "capacity": "editor"}])
-    context: Any = {"user": user["name"]}
     package = tk.get_action("package_create")(
-        context, {"name": "bench", "title": "Bench", "owner_org": organization["id"]}
+        {"user": user["name"]}, {"name": "bench", "title": "Bench", "owner_org": organization["id"]}
     )
     variabel = [
         {"nama": name, "tipe_data": tipe, "kode_referensi": kode}
@@ -70,7 +67,7 @@ def upload(path: str) -> str:
     ]
     with open(path, "rb") as stream:
         return tk.get_action("resource_create")(
-            dict(context),
+            {"user": user["name"]},
             {
                 "package_id": package["id"],
                 "name": "bench",

@@ -8,6 +8,7 @@ serial number. Both are personal data (UU 27/2022 Ps 4).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # Two digits each; every alternative is two characters or classes, so that a separator fits between.
 _PROVINCE = "1[1-9]|21|3[1-6]|5[1-3]|6[1-5]|7[1-6]|8[12]|9[1-6]"
@@ -25,7 +26,7 @@ _SERIAL = "[0-9][0-9][0-9][1-9]|[0-9][0-9][1-9]0|[0-9][1-9]00|[1-9]000"
 _ATOM = re.compile(r"\[[^]]*\]|[0-9]")
 
 
-def _structure(cuts: dict[int, str]) -> str:
+def _structure(cuts: Mapping[int, str]) -> str:
     """The 16 digits with a separator after the digits that `cuts` numbers."""
 
     def part(start: int, alternatives: str) -> str:
@@ -44,7 +45,7 @@ def _structure(cuts: dict[int, str]) -> str:
 
 # No-break space and en dash come with text from Word and Excel.
 _GAP, _MARK = "[ \u00a0\u2013-]{1,3}", "[ .\u00a0\u2013-]{1,3}"
-_WAYS = (
+_WAYS: tuple[Mapping[int, str], ...] = (
     # Together, or in groups. One dot alone would make a decimal number of it.
     dict.fromkeys((2, 4, 6, 12), f"(?:{_GAP})?"),
     {2: r"\.", 4: r"\.", 6: f"(?:{_MARK})?", 12: f"(?:{_MARK})?"},

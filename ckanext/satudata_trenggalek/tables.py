@@ -2,35 +2,26 @@
 
 The loader writes the tables itself, as the DataStore's owner; no action of a client does. A table
 is filled under a name that the DataStore hides, then takes the place of the old one in one
-transaction, so that readers see a whole table at any moment. `Table` says which bytes it holds.
+transaction, so that readers see a whole table at any moment. `Table` says which bytes it holds, by
+which metadata they were read, and what was found in them.
 """
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import csv
-import datetime as dt
-import decimal
 import hashlib
 import itertools
 import json
 import logging
 import os
-import re
-import tempfile
 import threading
-import unicodedata
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import ckan.plugins.toolkit as tk
-import duckdb
 import psycopg2
 import psycopg2.errors
-import python_calamine
 import redis.exceptions
 import sqlalchemy as sa
 import sqlalchemy.exc
@@ -38,397 +29,28 @@ from ckan import logic, model
 from ckan.lib import datapreview
 from ckanext.datastore.backend import postgres as datastore
 
-from . import files
+from . import checks, files, findings, tabular
 from .model import Table
+from .tabular import EXTENSIONS, Rejected
+from .tabular import column_names as column_names
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = ("csv", "tsv", "xlsx", "xls")
-DELIMITERS = ",;\t|"
-#: PostgreSQL holds 1,600 columns, fewer when they are wide.
-MAX_COLUMNS = 500
-#: PostgreSQL cuts longer names, in bytes.
-MAX_NAME = 63
-#: Longest row of a CSV, in bytes (a village's boundary as text has about 1 MB).
-MAX_ROW = 1 << 24
-#: What an Excel file may unpack to, in bytes; calamine holds a sheet in memory.
-MAX_UNPACKED = 1 << 30
-#: For DuckDB. Beside it a load needs little: rows pass through a pipe.
-MEMORY = "256MB"
 #: Text of a row that goes into its full-text index, in characters; a tsvector holds 1 MB.
 MAX_FULL_TEXT = 200_000
-#: Names that PostgreSQL keeps for itself.
-_SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
-
-
-HEADER_ONLY = "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
-
-
-class Rejected(Exception):
-    """A file that can't become a table; the message says what, where and the remedy."""
 
 
 class _Busy(Exception):
     """The DataStore can't be written now; the load is tried again later."""
 
 
-@dataclass
-class Source:
-    """A file as a table of text."""
-
-    names: list[str]
-    #: Header cell of each column as it stands in the file.
-    labels: list[str]
-    #: Writes the rows as CSV without header into a file descriptor, and closes it.
-    write: Callable[[int], None]
-    notes: list[str] = field(default_factory=list)
-
-
-# Reading
-
-
-def column_names(header: Iterable[Any]) -> list[str]:
-    """Column names for a header row, such as the DataStore takes; always the same for the same row.
-
-    Empty cells become ``kolom_<n>``, what occurs again gets ``_2``; see `is_valid_field_name` of
-    ckanext/datastore/helpers.py for what is not allowed.
-    """
-    names: list[str] = []
-    for number, cell in enumerate(header, 1):
-        text = unicodedata.normalize("NFC", "" if cell is None else str(cell))
-        text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
-        # ":x" would be a bind parameter in the DataStore's SQL.
-        text = re.sub(r"(?<![:\w]):(?=\w)", " ", text.replace('"', "").replace("\\", "/"))
-        text = " ".join(text.split()).lstrip("_ ") or f"kolom_{number}"
-        name = base = _cut(text, MAX_NAME)
-        for again in itertools.count(2):
-            if name not in names and name not in _SYSTEM_NAMES:
-                break
-            suffix = f"_{again}"
-            name = _cut(base, MAX_NAME - len(suffix)) + suffix
-        names.append(name)
-    return names
-
-
-def _cut(text: str, size: int) -> str:
-    return text.encode()[:size].decode(errors="ignore").strip()
-
-
-def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[str]]:
-    """Names, labels and notes for a header row and the widest row."""
-    if width > MAX_COLUMNS:
-        raise Rejected(
-            f"Tabel memiliki {width} kolom, melebihi batas {MAX_COLUMNS}. Susun ulang menjadi "
-            "tabel panjang (misalnya satu kolom tahun dan satu kolom nilai), lalu unggah kembali."
-        )
-    labels = ["" if cell is None else str(cell).strip() for cell in header]
-    labels += [""] * (width - len(labels))
-    names, notes = column_names(labels), []
-    renamed = [f"“{old}” → “{new}”" for old, new in zip(labels, names, strict=True) if old != new]
-    if renamed:
-        notes.append(f"Nama kolom disesuaikan: {_few(renamed)}.")
-    return names, labels, notes
-
-
-def _few(items: list[str], most: int = 5) -> str:
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" dan {rest} lainnya" if rest > 0 else "")
-
-
-def encoding(path: str) -> str:
-    """Python's name of a text file's encoding: UTF-8, UTF-16 with its mark, cp1252 or Latin-1.
-
-    Raises:
-        Rejected: NUL bytes in it.
-    """
-    with open(path, "rb") as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
-        stream.seek(0)
-        decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "cp1252")}
-        line = 1
-        while True:
-            block = stream.read(files.CHUNK)
-            if (at := block.find(b"\0")) >= 0:
-                line += block[:at].count(b"\n")
-                raise Rejected(
-                    f"Baris {line} berisi karakter NUL (biner). Buka berkas di aplikasinya, simpan "
-                    "ulang sebagai “CSV UTF-8”, lalu unggah kembali."
-                )
-            line += block.count(b"\n")
-            for name, decoder in list(decoders.items()):
-                try:
-                    decoder.decode(block, final=not block)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not block:
-                return next(iter(decoders), "latin-1")
-
-
-def delimiter(sample: str) -> str:
-    """The delimiter that splits the first rows of a CSV into the most columns alike."""
-
-    def score(mark: str) -> tuple[float, int]:
-        rows = csv.reader(sample.splitlines(keepends=True)[:50], delimiter=mark)
-        widths = [len(row) for row in rows if row]
-        usual = max(set(widths), key=widths.count, default=1)
-        return (widths.count(usual) / len(widths) if usual > 1 else 0, usual)
-
-    best = max(DELIMITERS, key=score)
-    return best if score(best)[0] else ","
-
-
-def _records(path: str, mark: str, skip: int) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a UTF-8 CSV that are not blank, with the number of the line where they end."""
-    csv.field_size_limit(MAX_ROW)
-    with open(path, encoding="utf-8-sig", newline="") as text:
-        for _ in range(skip):
-            text.readline()
-        reader, line = csv.reader(text, delimiter=mark, strict=True), 0
-        try:
-            for row in reader:
-                line = reader.line_num
-                if row:
-                    yield reader.line_num + skip, row
-        except csv.Error as error:
-            raise Rejected(
-                f"Baris {line + skip + 1} tidak dapat dibaca sebagai CSV: tanda kutip "
-                "dibuka tanpa ditutup, atau ada teks setelah kutip penutup. Perbaiki tanda "
-                "kutipnya (kutip di dalam isian ditulis ganda), lalu unggah kembali."
-            ) from error
-
-
-def read_csv(path: str, extension: str = "csv") -> Source:
-    """A CSV or TSV file in UTF-8.
-
-    Args:
-        path: of the file.
-        extension: "csv" or "tsv", a hint.
-
-    Raises:
-        Rejected: empty, header only, too wide, broken quotes.
-    """
-    with open(path, encoding="utf-8-sig", newline="", errors="ignore") as text:
-        sample = text.read(files.SAMPLE)
-    # Excel's own line that names the delimiter.
-    told = re.match(r"sep=(.)\r?\n", sample)
-    skip = 1 if told else 0
-    mark = told[1] if told else "\t" if extension == "tsv" and "\t" in sample else delimiter(sample)
-    records = (row for _, row in _records(path, mark, skip))
-    header, first = next(records, []), next(records, None)
-    if first is None:
-        raise Rejected(HEADER_ONLY)
-    if len(header) > MAX_COLUMNS:
-        _columns(header, len(header))
-    query, parameters = _duck_query(
-        path, mark, skip + _blank_lines(sample[told.end() if told else 0 :]), len(header)
-    )
-    problem = _duck_refuses(query, parameters, first)
-    if problem is None:
-        names, labels, notes = _columns(header, len(header))
-        return Source(names, labels, _duck_writer(query, parameters), notes)
-    log.info("DuckDB refuses %s, reading it row by row: %s", path, problem)
-    return _read_ragged(path, mark, skip, header)
-
-
-def _blank_lines(text: str) -> int:
-    blank = re.match(r"[\r\n]*", text)
-    return len(re.findall(r"\r\n|\r|\n", blank[0])) if blank else 0
-
-
-def _duck_query(path: str, mark: str, skip: int, width: int) -> tuple[str, dict[str, Any]]:
-    columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(width))
-    return (
-        f"SELECT * FROM read_csv($path, columns={{{columns}}}, auto_detect=false, header=true, "
-        f"skip={skip}, delim=$mark, quote='\"', escape='\"', strict_mode=true, "
-        f"null_padding=false, max_line_size={MAX_ROW})",
-        {"path": path, "mark": mark},
-    )
-
-
-@contextlib.contextmanager
-def _duck() -> Iterator[duckdb.DuckDBPyConnection]:
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(
-            config={"memory_limit": MEMORY, "threads": 2, "temp_directory": spill}
-        ) as connection,
-    ):
-        yield connection
-
-
-def _duck_refuses(query: str, parameters: dict[str, Any], first: list[str]) -> str | None:
-    """Why DuckDB can't read the whole file this way; None when it can.
-
-    Args:
-        query: see `_duck_query`.
-        parameters: of the query.
-        first: the first row after the header, as Python reads it.
-    """
-    with _duck() as connection:
-        try:
-            row = connection.execute(query + " LIMIT 1", parameters).fetchone()
-            if row is None or [cell or "" for cell in row] != first:
-                return "other first row"
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM ({query})", parameters)
-        except duckdb.Error as error:
-            return str(error).split("\n")[0]
-    return None
-
-
-def _duck_writer(query: str, parameters: dict[str, Any]) -> Callable[[int], None]:
-    def write(descriptor: int) -> None:
-        try:
-            with _duck() as connection:
-                # Quoted, since PostgreSQL takes a line "\." for the end of the data.
-                connection.execute(
-                    f"COPY ({query}) TO '/dev/fd/{descriptor}' "
-                    "(FORMAT csv, HEADER false, FORCE_QUOTE (c0), USE_TMP_FILE false)",
-                    parameters,
-                )
-        finally:
-            os.close(descriptor)
-
-    return write
-
-
-def _row_writer(rows: Callable[[], Iterable[list[Any]]], width: int) -> Callable[[int], None]:
-    def write(descriptor: int) -> None:
-        with open(descriptor, "w", encoding="utf-8", newline="") as out:
-            writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-            writer.writerows([*row, *[""] * (width - len(row))] for row in rows())
-
-    return write
-
-
-def _read_ragged(path: str, mark: str, skip: int, header: list[str]) -> Source:
-    """Rows of unequal length: nothing is dropped, and it is said where they are."""
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        return itertools.islice(_records(path, mark, skip), 1, None)
-
-    width, short, long = len(header), [], []
-    for number, row in rows():
-        if len(row) != len(header):
-            (short if len(row) < len(header) else long).append(str(number))
-            width = max(width, len(row))
-    names, labels, notes = _columns(header, width)
-    for numbers, what in ((short, "kurang dari"), (long, "lebih dari")):
-        if numbers:
-            notes.append(
-                f"{len(numbers)} baris berisi {what} {len(header)} kolom judul: baris "
-                f"{_few(numbers)}. Periksa pemisah kolom di baris itu."
-            )
-    return Source(names, labels, _row_writer(lambda: (row for _, row in rows()), width), notes)
-
-
-def cell_text(value: Any) -> str:
-    """A cell of Excel as the text that Excel shows without a number format (15 digits)."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        if value.is_integer():
-            return str(int(value))
-        return f"{decimal.Decimal(format(value, '.15g')):f}"
-    if isinstance(value, dt.datetime) and value.time() == dt.time():
-        return value.date().isoformat()
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat(" ") if isinstance(value, dt.datetime) else value.isoformat()
-    return str(value).replace("\0", "").strip()
-
-
-def read_excel(path: str) -> Source:
-    """The first sheet with content of an XLSX or XLS file.
-
-    Raises:
-        Rejected: no content, header only, too wide, a password, damaged, too large unpacked.
-    """
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
-            raise Rejected(
-                "Isi berkas Excel terlalu besar untuk dimuat. Simpan lembarnya sebagai "
-                "“CSV UTF-8”, lalu unggah kembali."
-            )
-    try:
-        book = python_calamine.load_workbook(path)
-        sheets = [
-            book.get_sheet_by_name(sheet.name)
-            for sheet in book.sheets_metadata
-            if sheet.typ == python_calamine.SheetTypeEnum.WorkSheet
-        ]
-    except python_calamine.PasswordError:
-        raise Rejected(
-            "Berkas Excel dilindungi kata sandi. Hapus kata sandinya, lalu unggah kembali."
-        ) from None
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise Rejected(
-            "Berkas Excel rusak atau bukan format yang dikenal. Buka di Excel, simpan ulang "
-            "sebagai .xlsx, lalu unggah kembali."
-        ) from error
-    filled = [sheet for sheet in sheets if sheet.height]
-    if not filled:
-        raise Rejected("Semua lembar kosong. Isi datanya, lalu unggah kembali.")
-    sheet = filled[0]
-
-    def rows() -> Iterator[list[str]]:
-        for row in sheet.iter_rows():
-            if any(row):
-                yield [cell_text(cell) for cell in row]
-
-    header, *data = itertools.islice(rows(), 2)
-    if not data:
-        raise Rejected(HEADER_ONLY)
-    names, labels, notes = _columns(header, len(header))
-    if len(filled) > 1:
-        others = _few([f"“{other.name}”" for other in filled[1:]])
-        notes.insert(0, f"Yang dimuat lembar “{sheet.name}”; lembar lain tidak: {others}.")
-    write = _row_writer(lambda: itertools.islice(rows(), 1, None), len(header))
-    return Source(names, labels, write, notes)
-
-
-@contextlib.contextmanager
-def read(path: str, extension: str) -> Iterator[Source]:
-    """A file as a table, while the context lasts.
-
-    Args:
-        path: of the file.
-        extension: one of `EXTENSIONS`.
-
-    Raises:
-        Rejected: it can't become a table.
-    """
-    if extension in ("xlsx", "xls"):
-        yield read_excel(path)
-        return
-    name = encoding(path)
-    if name == "utf-8-sig":
-        yield read_csv(path, extension)
-        return
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", newline="", suffix=".csv") as copy:
-        with open(path, encoding=name, newline="", errors="replace") as text:
-            while block := text.read(files.CHUNK):
-                copy.write(block)
-        copy.flush()
-        yield read_csv(copy.name, extension)
-
-
 # Writing
 
 
-def column_type(resource_id: str, name: str) -> str:
-    """PostgreSQL type of a column: the one place that decides it.
-
-    Text, until the variables of a dataset declare types: a code such as 001 stays what it is.
-    """
-    return "text"
-
-
-def _fill(connection: Any, table: str, resource_id: str, source: Source) -> int:
+def _fill(connection: Any, table: str, source: tabular.Source, plan: checks.Plan) -> int:
     """Make the hidden table: rows, full text, indexes. Commits; returns the number of rows."""
     q = datastore.identifier
-    fields = [{"id": name, "type": column_type(resource_id, name)} for name in source.names]
+    fields = _fields(plan)
     stage = [f"c{i}" for i in range(len(fields))]
     cells = [f"nullif({c}, '')::{f['type']}" for c, f in zip(stage, fields, strict=True)]
     text = f"left(array_to_string(ARRAY[{', '.join(stage)}]::text[], ' '), {MAX_FULL_TEXT})"
@@ -439,11 +61,11 @@ def _fill(connection: Any, table: str, resource_id: str, source: Source) -> int:
         run(f"DROP TABLE IF EXISTS {q(table)}")
         columns = ", ".join(f"{q(f['id'])} {f['type']}" for f in fields)
         run(f"CREATE TABLE {q(table)} (_id serial PRIMARY KEY, _full_text tsvector, {columns})")
-        for name, label in zip(source.names, source.labels, strict=True):
-            if label and label != name:
-                info = json.dumps({"_info": {"label": label}}, ensure_ascii=False)
+        for column in plan.columns:
+            if column.info:
+                info = json.dumps({"_info": column.info}, ensure_ascii=False)
                 run(
-                    f"COMMENT ON COLUMN {q(table)}.{q(name)} IS "
+                    f"COMMENT ON COLUMN {q(table)}.{q(column.name)} IS "
                     + datastore.literal_string(" " + info)
                 )
         # Staged, since filling _full_text by UPDATE would leave every row twice.
@@ -451,7 +73,7 @@ def _fill(connection: Any, table: str, resource_id: str, source: Source) -> int:
             f"CREATE TEMP TABLE muat ({', '.join(f'{c} text' for c in stage)}) ON COMMIT DROP;"
             "SET LOCAL synchronize_seqscans = off; SET LOCAL maintenance_work_mem = '128MB'"
         )
-        _copy(cursor, source)
+        _copy(cursor, source, plan)
         run(
             f"INSERT INTO {q(table)} (_full_text, {', '.join(q(f['id']) for f in fields)}) "
             f"SELECT to_tsvector({language}, {text}), {', '.join(cells)} FROM muat"
@@ -468,16 +90,29 @@ def _fill(connection: Any, table: str, resource_id: str, source: Source) -> int:
     return rows
 
 
-def _copy(cursor: Any, source: Source) -> None:
+def _fields(plan: checks.Plan) -> list[dict[str, str]]:
+    return [{"id": column.name, "type": column.type} for column in plan.columns]
+
+
+def _copy(cursor: Any, source: tabular.Source, plan: checks.Plan) -> None:
     """The rows of the source into the staging table, through a pipe."""
     reader, writer = os.pipe()
     failed: list[BaseException] = []
+    cells = ", ".join(f"{column.sql} AS c{i}" for i, column in enumerate(plan.columns))
 
     def produce() -> None:
         try:
-            source.write(writer)
+            with tabular.duck() as duck:
+                # Quoted, since PostgreSQL takes a line "\\." for the end of the data.
+                duck.execute(
+                    f"COPY (SELECT {cells} FROM ({source.query})) TO '/dev/fd/{writer}' "
+                    "(FORMAT csv, HEADER false, FORCE_QUOTE (c0), USE_TMP_FILE false)",
+                    source.parameters,
+                )
         except BaseException as error:  # told in the thread that asked
             failed.append(error)
+        finally:
+            os.close(writer)
 
     thread = threading.Thread(target=produce)
     with open(reader, "rb", buffering=files.CHUNK) as rows:
@@ -499,10 +134,10 @@ def _indexes(table: str, fields: list[dict[str, str]], template: str) -> list[st
     return datastore._build_fts_indexes({"resource_id": table}, template, fields)[0]
 
 
-def _swap(connection: Any, table: str, resource_id: str, source: Source, rows: int) -> None:
+def _swap(connection: Any, table: str, resource_id: str, plan: checks.Plan, rows: int) -> None:
     """Put the hidden table in the place of the resource's, in one transaction."""
     q = datastore.identifier
-    fields = [{"id": name, "type": column_type(resource_id, name)} for name in source.names]
+    fields = _fields(plan)
     names = [_indexes(name, fields, "{name}") for name in (table, resource_id)]
     for attempt in itertools.count(1):
         try:
@@ -559,10 +194,20 @@ def _datastore(resource_id: str) -> Iterator[Any]:
 
 # State and jobs
 
-#: Uploaded tables and their bytes, beside what is loaded of them.
+#: Counts up when the same file and metadata would give another table or other findings: all tables
+#: are then loaded again, as after an upgrade.
+_RULES = 1
+#: The metadata that a table follows, as one text.
+_METADATA = f"""md5({_RULES} || coalesce(x.extras ->> 'tanda_desimal', '')
+    || coalesce(x.extras ->> 'variabel', ''))"""
+#: Uploaded tables, their bytes and metadata, beside what is loaded of them.
 _WANTED = f"""
-    SELECT r.id, r.package_id, r.url, f.sha256, t.sha256 AS loaded, t.state, t.message, t.updated
+    SELECT r.id, r.package_id, r.url, r.name, r.position, f.sha256, x.extras, t.state, t.message,
+      t.findings, t.updated, {_METADATA} AS metadata,
+      t.sha256 IS NOT DISTINCT FROM f.sha256 AND t.metadata IS NOT DISTINCT FROM {_METADATA}
+        AS current
     FROM resource r JOIN satudata_file f ON f.resource_id = r.id
+    CROSS JOIN LATERAL (SELECT coalesce(nullif(r.extras, ''), '{{}}')::json AS extras) x
     LEFT JOIN satudata_table t ON t.resource_id = r.id
     WHERE r.state = 'active' AND r.url_type = 'upload'
       AND lower(substring(r.url from '[.]([^.]*)$')) IN {EXTENSIONS}"""
@@ -607,7 +252,7 @@ def pending(package_id: str) -> list[str]:
     return [
         row.id
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
-        if row.loaded != row.sha256 or row.state in ("antre", "memuat")
+        if not row.current or row.state in ("antre", "memuat")
     ]
 
 
@@ -616,8 +261,97 @@ def failures(package_id: str) -> dict[str, str]:
     return {
         row.id: row.message
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
-        if row.loaded == row.sha256 and row.state == "gagal"
+        if row.current and row.state == "gagal"
     }
+
+
+def blockers(dataset: dict[str, Any]) -> list[dict[str, str]]:
+    """What of a dataset's tables stands between it and the next step.
+
+    Args:
+        dataset: with its `id`; what counts is what is committed.
+
+    Returns:
+        [{"field", "message"}], message translated, in the order of the resources: loads that wait
+        or failed, findings that block. Field is `resources/<id>/<field>`.
+    """
+    rows = _query(_WANTED + " AND r.package_id = :id ORDER BY r.position", id=dataset["id"])
+    settled = {reason["sha256"] for reason in reasons(dataset["id"])}
+    found = []
+    for row in rows:
+        name, told = row.name or row.id, []
+        if not row.current or row.state in ("antre", "memuat"):
+            message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
+            told.append(("url", message.format(name=name)))
+        elif row.state == "gagal":
+            message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
+            told.append(("url", message.format(name=name, why=row.message or "")))
+        for finding in row.findings or [] if row.current else []:
+            if not _blocks(finding, row.sha256 in settled):
+                continue
+            message = f"“{name}”: {findings.message(finding)}"
+            if finding["kind"] == PERSONAL:
+                message += " " + tk._(
+                    "Hapus dari berkas lalu unggah kembali, atau minta Walidata mencatat alasan"
+                    " hukumnya."
+                )
+            told.append((findings.place(finding), message))
+        found += [
+            {"field": f"resources/{row.id}/{field}", "message": message} for field, message in told
+        ]
+    return found
+
+
+#: Kind of finding, and name of the event, of personal data.
+PERSONAL = "data_pribadi"
+
+
+def reasons(package_id: str) -> list[dict[str, Any]]:
+    """Legal reasons recorded for personal data in a dataset's files, oldest first.
+
+    Returns:
+        sha256 of the bytes they are for, note, actor, at.
+    """
+    return [
+        dict(row._mapping)
+        for row in _query(
+            "SELECT detail ->> 'sha256' AS sha256, note, actor, at FROM satudata_event"
+            " WHERE package_id = :id AND event = :event ORDER BY seq",
+            id=package_id,
+            event=PERSONAL,
+        )
+    ]
+
+
+def _blocks(finding: findings.Finding, settled: bool) -> bool:
+    return finding["blocking"] and not (settled and finding["kind"] == PERSONAL)
+
+
+def found_in(resource: dict[str, Any]) -> list[dict[str, Any]]:
+    """Findings of a resource's table in the reader's language, those that block first.
+
+    Args:
+        resource: with `id` and `package_id`.
+
+    Returns:
+        kind, column, rows, count, blocking, reason (what is recorded for these bytes, if any) and
+        message.
+    """
+    rows = _query(_WANTED + " AND r.id = :id", id=resource["id"])
+    if not rows or not rows[0].current:
+        return []
+    known = {reason["sha256"]: reason for reason in reasons(rows[0].package_id)}
+    reason = known.get(rows[0].sha256)
+    told = [
+        {
+            **finding,
+            "blocking": _blocks(finding, reason is not None),
+            "reason": reason if finding["kind"] == PERSONAL else None,
+            "message": findings.message(finding),
+        }
+        for finding in rows[0].findings or []
+    ]
+    return sorted(told, key=lambda finding: not finding["blocking"])
 
 
 def sync(package_id: str) -> list[str]:
@@ -631,7 +365,7 @@ def sync(package_id: str) -> list[str]:
     return [
         row.id
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
-        if row.loaded != row.sha256 and enqueue(row.id)
+        if not row.current and enqueue(row.id)
     ] + [
         row.resource_id
         for row in _query(_ORPHANS + " AND r.package_id = :id", id=package_id)
@@ -644,7 +378,7 @@ def enqueue(resource_id: str, again: bool = False) -> bool:
 
     Args:
         resource_id: of a committed resource.
-        again: also when the same bytes wait already.
+        again: also when the same bytes and metadata wait already.
 
     Returns:
         False when that load waits or is done.
@@ -652,11 +386,13 @@ def enqueue(resource_id: str, again: bool = False) -> bool:
     with model.ensure_engine().begin() as connection:
         fresh = connection.execute(
             sa.text(
-                f"""INSERT INTO satudata_table AS t (resource_id, sha256, state)
-                SELECT id, sha256, 'antre' FROM ({_WANTED} AND r.id = :id) w
-                ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256, state = 'antre',
-                  message = NULL, rows = NULL, columns = NULL, updated = now()
-                WHERE :again OR t.sha256 <> excluded.sha256"""
+                f"""INSERT INTO satudata_table AS t (resource_id, sha256, metadata, state)
+                SELECT id, sha256, metadata, 'antre' FROM ({_WANTED} AND r.id = :id) w
+                ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256,
+                  metadata = excluded.metadata, state = 'antre', message = NULL, rows = NULL,
+                  columns = NULL, findings = '[]', updated = now()
+                WHERE :again OR t.sha256 <> excluded.sha256
+                  OR t.metadata IS DISTINCT FROM excluded.metadata"""
             ),
             {"id": resource_id, "again": again},
         ).rowcount
@@ -684,7 +420,7 @@ def requeue_stuck(minutes: int = 10) -> int:
         how many loads were enqueued.
     """
     rows = _query(
-        f"""SELECT id FROM ({_WANTED}) w WHERE loaded IS DISTINCT FROM sha256
+        f"""SELECT id FROM ({_WANTED}) w WHERE NOT current
           OR state = 'antre' AND updated < now() - make_interval(mins => :minutes)
           OR state = 'memuat' AND updated < now() - make_interval(secs => :timeout)
         UNION {_ORPHANS}""",
@@ -694,11 +430,11 @@ def requeue_stuck(minutes: int = 10) -> int:
     return sum(enqueue(row.id, again=True) for row in rows)
 
 
-def _mark(resource_id: str, state: str, sha256: str | None = None, **values: Any) -> None:
-    """Set the state of a load; only of these bytes, when they are given."""
+def _mark(resource_id: str, state: str, wanted: Any = None, **values: Any) -> None:
+    """Set the state of a load; only of these bytes and metadata, when they are given."""
     where = [Table.resource_id == resource_id]
-    if sha256:
-        where.append(Table.sha256 == sha256)
+    if wanted:
+        where += [Table.sha256 == wanted.sha256, Table.metadata_digest == wanted.metadata]
     with model.ensure_engine().begin() as connection:
         connection.execute(
             sa.update(Table)
@@ -718,7 +454,7 @@ def load(resource_id: str) -> None:
             rows = _query(_WANTED + " AND r.id = :id", id=resource_id)
             if not rows:
                 _drop(connection, resource_id)
-            elif (rows[0].loaded, rows[0].state) != (rows[0].sha256, "termuat"):
+            elif not rows[0].current or rows[0].state != "termuat":
                 _load(connection, resource_id, rows[0])
     except _Busy as error:
         log.warning("Load of %s is tried again later: %s", resource_id, error)
@@ -730,21 +466,25 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
     with model.ensure_engine().begin() as main:
         main.execute(
             sa.text(
-                """INSERT INTO satudata_table (resource_id, sha256, state) VALUES (:id, :sha256,
-                'memuat') ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256,
-                state = 'memuat', message = NULL, updated = now()"""
+                """INSERT INTO satudata_table (resource_id, sha256, metadata, state)
+                VALUES (:id, :sha256, :metadata, 'memuat') ON CONFLICT (resource_id) DO UPDATE SET
+                sha256 = excluded.sha256, metadata = excluded.metadata, state = 'memuat',
+                message = NULL, findings = '[]', updated = now()"""
             ),
-            {"id": resource_id, "sha256": row.sha256},
+            {"id": resource_id, "sha256": row.sha256, "metadata": row.metadata},
         )
     # Hidden from the DataStore's list of tables by its first character.
     table = "_muat_" + hashlib.md5(resource_id.encode(), usedforsecurity=False).hexdigest()
+    extension = files.extension(row.url)
+    variabel, koma = _metadata(row.extras)
     try:
         with (
             files.local_copy(row.sha256) as path,
-            read(path, files.extension(row.url)) as source,
+            tabular.read(path, extension, checks.commas(variabel, koma)) as source,
         ):
-            count = _fill(connection, table, resource_id, source)
-            _swap(connection, table, resource_id, source, count)
+            plan = checks.examine(source, variabel, koma)
+            count = _fill(connection, table, source, plan)
+            _swap(connection, table, resource_id, plan, count)
     except _Busy:
         raise
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -752,14 +492,22 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
     except Exception as error:
         # The end of the job: whatever it is, nobody may wait for ever.
         connection.rollback()
-        if isinstance(error, Rejected):
+        known = isinstance(error, Rejected)
+        if known:
             log.info("Resource %s is no table: %s", resource_id, error)
         else:
-            log.exception("Load of resource %s failed", resource_id)
+            # Without the message: databases quote the value that they refuse.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("Load of resource %s failed: %s\n%s", resource_id, type(error), where)
         # What stands there is of other bytes.
         _drop(connection, resource_id, keep_state=True)
-        message = str(error) if isinstance(error, Rejected) else BROKEN
-        _mark(resource_id, "gagal", row.sha256, message=message)
+        _mark(
+            resource_id,
+            "gagal",
+            row,
+            message=str(error) if known else BROKEN,
+            findings=_refused(row.sha256, extension) if known else [],
+        )
         return
     message = " ".join(source.notes) or None
     log.info("Loaded %s rows of resource %s", count, resource_id)
@@ -767,12 +515,29 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
     _mark(
         resource_id,
         "termuat",
-        row.sha256,
+        row,
         message=message,
         rows=count,
-        columns=len(source.names),
+        columns=len(plan.columns),
+        findings=plan.findings,
     )
     _views(resource_id)
+
+
+def _metadata(extras: dict[str, Any]) -> tuple[list[checks.Row], bool]:
+    """Rows of MS-Variabel of a resource, and whether its decimals stand after a comma."""
+    try:
+        rows = json.loads(extras.get("variabel") or "[]")
+    except ValueError:  # the schema's blocker tells it
+        rows = []
+    rows = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+    return rows, extras.get("tanda_desimal") == "koma"
+
+
+def _refused(sha256: str, extension: str) -> list[findings.Finding]:
+    """Personal data in a file that is no table."""
+    with files.local_copy(sha256) as path:
+        return tabular.personal_anywhere(path, extension)
 
 
 def _drop(connection: Any, resource_id: str, keep_state: bool = False) -> None:

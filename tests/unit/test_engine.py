@@ -156,16 +156,20 @@ def test_what_was_read_is_what_is_decided(name: str, status: str, sent: str) -> 
     assert error.value.field == "content_hash" and not error.value.forbidden
 
 
+#: Something that is wrong, for guards that ask whether there is any.
+LACK = ({"field": "x", "message": "y"},)
+
+
 @pytest.mark.parametrize(
     ("more", "name", "field"),
     [
         ({"status": "draf", "state": "draft"}, "ajukan", "state"),
-        ({"status": "draf", "blockers": ({"field": "x", "message": "y"},)}, "ajukan", "blockers"),
+        ({"status": "draf", "blockers": LACK}, "ajukan", "blockers"),
         ({"status": "diajukan", "reviewer": "walidata"}, "batalkan", "transition"),
         ({"status": "diajukan", "data_prioritas": True}, "setujui", "transition"),
         ({"status": "diajukan"}, "teruskan_ke_pembina", "transition"),
-        ({"status": "diajukan", "stale_tables": ("a.csv",)}, "setujui", "resources"),
-        ({"status": "terverifikasi", "stale_tables": ("a.csv",)}, "terbitkan", "resources"),
+        ({"status": "diajukan", "tables": LACK}, "setujui", "resources"),
+        ({"status": "terverifikasi", "tables": LACK}, "terbitkan", "resources"),
         ({"status": "terverifikasi", "klasifikasi": "terbatas"}, "terbitkan", "klasifikasi"),
         ({"status": "terverifikasi", "klasifikasi": ""}, "terbitkan", "klasifikasi"),
         ({"status": "terverifikasi", "approved_hash": "other"}, "terbitkan", "content_hash"),

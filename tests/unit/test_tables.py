@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import datetime as dt
 import io
-import os
-import threading
 import zipfile
 from pathlib import Path
 
@@ -16,21 +13,16 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckanext.satudata_trenggalek import files, tables
+from ckanext.satudata_trenggalek import files, tabular
 
 
 def read(path: Path, data: bytes, extension: str = "csv") -> tuple[list[str], list[list[str]], str]:
-    """Names, rows and notes of a file, through the pipe that the loader reads."""
+    """Names, rows and notes of a file, through the query that the loader runs."""
     path = path / f"data.{extension}"
     path.write_bytes(data)
-    with tables.read(str(path), extension) as source:
-        reader, writer = os.pipe()
-        thread = threading.Thread(target=source.write, args=(writer,))
-        with open(reader, encoding="utf-8", newline="") as stream:
-            thread.start()
-            rows = list(csv.reader(stream))
-        thread.join()
-    return source.names, rows, " ".join(source.notes)
+    with tabular.read(str(path), extension) as source, tabular.duck() as duck:
+        rows = duck.execute(source.query, source.parameters).fetchall()
+    return source.names, [[cell or "" for cell in row] for row in rows], " ".join(source.notes)
 
 
 def workbook(*sheets: list[list[object]]) -> bytes:
@@ -133,7 +125,7 @@ def test_sizes_are_said_in_indonesian() -> None:
     assert "612,4 MB" in message and "500 MB" in message and "Pecah" in message
 
 
-@pytest.mark.parametrize("mark", list(tables.DELIMITERS))
+@pytest.mark.parametrize("mark", list(tabular.DELIMITERS))
 def test_delimiters(tmp_path: Path, mark: str) -> None:
     data = mark.join(["kode", "nama", "nilai"]) + "\n" + mark.join(["001", '"a"', "2.5"]) + "\n"
     names, rows, notes = read(tmp_path, data.encode())
@@ -183,7 +175,7 @@ def test_title_row_is_loaded_as_it_is(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_are_no_table(tmp_path: Path, data: bytes, words: list[str]) -> None:
-    with pytest.raises(tables.Rejected) as refused:
+    with pytest.raises(tabular.Rejected) as refused:
         read(tmp_path, data)
     assert all(word in str(refused.value) for word in [*words, "unggah kembali"])
 
@@ -194,7 +186,7 @@ def test_a_line_that_ends_copy_is_data(tmp_path: Path) -> None:
 
 def test_column_names() -> None:
     header = ["Kode", "Kode", "", None, "_x", 'a"b', "xmin", "jam :mulai", "Persen (%)", "é" * 40]
-    assert tables.column_names(header) == [
+    assert tabular.column_names(header) == [
         "Kode",
         "Kode_2",
         "kolom_3",
@@ -212,10 +204,10 @@ def test_column_names() -> None:
 def test_column_names_suit_the_datastore(header: list[str]) -> None:
     from ckanext.datastore.helpers import is_valid_field_name
 
-    names = tables.column_names(header)
+    names = tabular.column_names(header)
     assert len(set(names)) == len(header)
     assert all(is_valid_field_name(name) and len(name.encode()) <= 63 for name in names)
-    assert names == tables.column_names(header)
+    assert names == tabular.column_names(header)
 
 
 def test_excel(tmp_path: Path) -> None:
@@ -242,5 +234,5 @@ def test_excel_that_is_damaged_or_empty(tmp_path: Path) -> None:
     good = workbook([["a"], [1]])
     header_only, empty = workbook([["a"]]), workbook([])
     for data, word in ((good[:900], "rusak"), (empty, "kosong"), (header_only, "judul")):
-        with pytest.raises(tables.Rejected, match=word):
+        with pytest.raises(tabular.Rejected, match=word):
             read(tmp_path, data, "xlsx")

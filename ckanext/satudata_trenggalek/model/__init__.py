@@ -129,7 +129,7 @@ class Pointer(tk.BaseModel):
 
 
 class Table(tk.BaseModel):
-    """State of a resource's table in the DataStore, and the bytes it was loaded from."""
+    """State of a resource's table in the DataStore, what it was loaded from and what was found."""
 
     __tablename__ = "satudata_table"
 
@@ -140,6 +140,10 @@ class Table(tk.BaseModel):
     message: Mapped[str | None] = mapped_column(sa.Text)
     rows: Mapped[int | None] = mapped_column(sa.BigInteger)
     columns: Mapped[int | None] = mapped_column(sa.Integer)
+    #: Digest of MS-Variabel and tanda_desimal that it was loaded by; see tables.py.
+    metadata_digest: Mapped[str | None] = mapped_column("metadata", sa.CHAR(32))
+    #: See findings.py. No values of the table, and never for the public.
+    findings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     updated: Mapped[dt.datetime] = mapped_column(Timestamp, server_default=sa.func.now())
 
 

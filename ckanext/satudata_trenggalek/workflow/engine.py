@@ -34,7 +34,7 @@ class Facts:
         content_hash: hash of the rows as they are now; None when the content was not read.
         approved_hash: hash that was approved, if any.
         blockers: what stands between the draft and `ajukan`.
-        stale_tables: names of files whose table is not the file's.
+        tables: what is wrong with its tables: not the file's, or findings that block.
         waits_for_kegiatan: title of the kegiatan it points to, when that is not published.
     """
 
@@ -47,7 +47,7 @@ class Facts:
     content_hash: str | None = None
     approved_hash: str | None = None
     blockers: tuple[Mapping[str, str], ...] = ()
-    stale_tables: tuple[str, ...] = ()
+    tables: tuple[Mapping[str, str], ...] = ()
     waits_for_kegiatan: str = ""
 
 
@@ -206,12 +206,10 @@ def _terbuka(facts: Facts, _actor: Actor, _request: Request) -> None:
 
 
 def _tabel(facts: Facts, _actor: Actor, _request: Request) -> None:
-    if facts.stale_tables:
-        raise Refused(
-            "resources",
-            N_("Tabel pratinjau belum sama dengan berkasnya: {files}. Tunggu sampai termuat."),
-            files=", ".join(facts.stale_tables),
-        )
+    # A load after the submission may find what the one before it did not.
+    if facts.tables:
+        errors = tuple((b["field"], b["message"]) for b in facts.tables)
+        raise Refused("resources", "tables", errors=errors)
 
 
 def _kegiatan_terbit(facts: Facts, _actor: Actor, _request: Request) -> None:

@@ -65,20 +65,13 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         found.append(
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
-    waiting, failed = tables.pending(package.id), tables.failures(package.id)
     for resource in dataset["resources"]:
-        field, name = f"resources/{resource['id']}/url", resource.get("name") or resource["id"]
         if resource["id"] not in files:
             # What lies elsewhere can change after it was verified.
             message = tk._("“{name}” bukan berkas unggahan. Unggah berkasnya atau hapus tautannya.")
-        elif resource["id"] in failed:
-            message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
-            message = message.replace("{why}", failed[resource["id"]] or "")
-        elif resource["id"] in waiting:
-            message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
-        else:
-            continue
-        found.append({"field": field, "message": message.replace("{name}", name)})
+            message = message.format(name=resource.get("name") or resource["id"])
+            found.append({"field": f"resources/{resource['id']}/url", "message": message})
+    found += tables.blockers(dataset)
     named = kegiatan.of(package)
     if named and kegiatan.find(named, package.owner_org) is None:
         found.append({"field": kegiatan.FIELD, "message": kegiatan.refusal()})
@@ -99,18 +92,6 @@ def klasifikasi(type_: str, stored: str | None) -> str:
 def takes_files(type_: str) -> bool:
     """Whether datasets of this type have resources."""
     return bool(schema.fields(type_, "resource_fields"))
-
-
-def stale_tables(package_id: str) -> tuple[str, ...]:
-    """Names of tabular files whose DataStore table was not loaded from the bytes they have."""
-    stale = [*tables.pending(package_id), *tables.failures(package_id)]
-    resource = core.resource_table.c
-    rows = core.Session.execute(
-        sa.select(resource.id, resource.name)
-        .where(resource.id.in_(stale))
-        .order_by(resource.position)
-    )
-    return tuple(row.name or row.id for row in rows)
 
 
 def content_hash(package_id: str, row: model.Status) -> str:
@@ -148,7 +129,7 @@ def facts(package: core.Package, row: model.Status, full: bool = True) -> engine
         content_hash=content_hash(package.id, row) if full else None,
         approved_hash=row.content_hash,
         blockers=tuple(blockers(package)) if full and status.edits else (),
-        stale_tables=stale_tables(package.id) if full and not status.edits else (),
+        tables=tuple(tables.blockers({"id": package.id})) if full and not status.edits else (),
         waits_for_kegiatan=waits_for_kegiatan(package) if full and not status.edits else "",
     )
 
@@ -347,7 +328,10 @@ def check(
         return engine.check(known, who, name, request)
     except engine.Refused as error:
         if error.errors:
-            raise tk.ValidationError({f: [m] for f, m in error.errors}) from None
+            errors: dict[str, Any] = {}
+            for field, message in error.errors:
+                errors.setdefault(field, []).append(message)
+            raise tk.ValidationError(errors) from None
         values = {
             key: tk._(value) if key in ("label", "status") else value
             for key, value in error.values.items()

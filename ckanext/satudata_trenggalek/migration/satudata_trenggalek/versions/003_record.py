@@ -11,7 +11,7 @@ from alembic import op
 from ckanext.satudata_trenggalek.model import ddl
 
 revision = "003"
-down_revision = "001"
+down_revision = "002"
 branch_labels = None
 depends_on = None
 

@@ -1,0 +1,573 @@
+"""Reads uploaded tables: a file of any dialect -> names, labels and a DuckDB query of its text.
+
+What can't be read says why (`Rejected`). Personal data outside of the table itself (other sheets,
+comments) is found here, since the table's loader never sees it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import csv
+import datetime as dt
+import decimal
+import itertools
+import logging
+import re
+import tempfile
+import unicodedata
+import zipfile
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+import python_calamine
+
+from . import files, personal
+from .findings import Finding, Tally, shown_name
+
+log = logging.getLogger(__name__)
+
+EXTENSIONS = ("csv", "tsv", "xlsx", "xls")
+DELIMITERS = ",;\t|"
+#: PostgreSQL holds 1,600 columns, fewer when they are wide.
+MAX_COLUMNS = 500
+#: PostgreSQL cuts longer names, in bytes.
+MAX_NAME = 63
+#: Longest row of a CSV, in bytes (a village's boundary as text has about 1 MB).
+MAX_ROW = 1 << 24
+#: What an Excel file may unpack to, in bytes; calamine holds a sheet in memory.
+MAX_UNPACKED = 1 << 30
+#: For DuckDB. Beside it a load needs little: rows pass through a pipe.
+MEMORY = "256MB"
+#: Names that PostgreSQL keeps for itself.
+_SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+
+
+HEADER_ONLY = "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
+
+
+class Rejected(Exception):
+    """A file that can't become a table; the message says what, where and the remedy."""
+
+
+@dataclass
+class Source:
+    """A file as a table of text."""
+
+    names: list[str]
+    #: Header cell of each column as it stands in the file.
+    labels: list[str]
+    #: Gives columns c0, c1, ... as text, empty cells as NULL, rows in the order of the file.
+    query: str
+    parameters: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    #: What was seen while reading; the rest is seen by `findings.examine`.
+    findings: list[Finding] = field(default_factory=list)
+
+
+def column_names(header: Iterable[Any]) -> list[str]:
+    """Column names for a header row, such as the DataStore takes; always the same for the same row.
+
+    Empty cells become ``kolom_<n>``, what occurs again gets ``_2``; see `is_valid_field_name` of
+    ckanext/datastore/helpers.py for what is not allowed.
+    """
+    names: list[str] = []
+    for number, cell in enumerate(header, 1):
+        text = unicodedata.normalize("NFC", "" if cell is None else str(cell))
+        text = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text)
+        # ":x" would be a bind parameter in the DataStore's SQL.
+        text = re.sub(r"(?<![:\w]):(?=\w)", " ", text.replace('"', "").replace("\\", "/"))
+        text = " ".join(text.split()).lstrip("_ ") or f"kolom_{number}"
+        name = base = _cut(text, MAX_NAME)
+        for again in itertools.count(2):
+            if name not in names and name not in _SYSTEM_NAMES:
+                break
+            suffix = f"_{again}"
+            name = _cut(base, MAX_NAME - len(suffix)) + suffix
+        names.append(name)
+    return names
+
+
+def _cut(text: str, size: int) -> str:
+    return text.encode()[:size].decode(errors="ignore").strip()
+
+
+def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[str]]:
+    """Names, labels and notes for a header row and the widest row."""
+    if width > MAX_COLUMNS:
+        raise Rejected(
+            f"Tabel memiliki {width} kolom, melebihi batas {MAX_COLUMNS}. Susun ulang menjadi "
+            "tabel panjang (misalnya satu kolom tahun dan satu kolom nilai), lalu unggah kembali."
+        )
+    labels = ["" if cell is None else str(cell).strip() for cell in header]
+    labels += [""] * (width - len(labels))
+    names, notes = column_names(labels), []
+    renamed = [
+        f"“{shown_name(old, number)}” → “{shown_name(new, number)}”"
+        for number, (old, new) in enumerate(zip(labels, names, strict=True), 1)
+        if old != new
+    ]
+    if renamed:
+        notes.append(f"Nama kolom disesuaikan: {_few(renamed)}.")
+    return names, labels, notes
+
+
+def _few(items: list[str], most: int = 5) -> str:
+    rest = len(items) - most
+    return ", ".join(items[:most]) + (f" dan {rest} lainnya" if rest > 0 else "")
+
+
+def encoding(path: str) -> str:
+    """Python's name of a text file's encoding: UTF-8, UTF-16 with its mark, cp1252 or Latin-1.
+
+    Raises:
+        Rejected: NUL bytes in it.
+    """
+    with open(path, "rb") as stream:
+        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            return "utf-16"
+        stream.seek(0)
+        decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "cp1252")}
+        line = 1
+        while True:
+            block = stream.read(files.CHUNK)
+            if (at := block.find(b"\0")) >= 0:
+                line += block[:at].count(b"\n")
+                raise Rejected(
+                    f"Baris {line} berisi karakter NUL (biner). Buka berkas di aplikasinya, simpan "
+                    "ulang sebagai “CSV UTF-8”, lalu unggah kembali."
+                )
+            line += block.count(b"\n")
+            for name, decoder in list(decoders.items()):
+                try:
+                    decoder.decode(block, final=not block)
+                except UnicodeDecodeError:
+                    del decoders[name]
+            if not block:
+                return next(iter(decoders), "latin-1")
+
+
+def delimiter(sample: str) -> str:
+    """The delimiter that splits the first rows of a CSV into the most columns alike."""
+
+    def score(mark: str) -> tuple[float, int]:
+        rows = csv.reader(sample.splitlines(keepends=True)[:50], delimiter=mark)
+        widths = [len(row) for row in rows if row]
+        usual = max(set(widths), key=widths.count, default=1)
+        return (widths.count(usual) / len(widths) if usual > 1 else 0, usual)
+
+    best = max(DELIMITERS, key=score)
+    return best if score(best)[0] else ","
+
+
+def _records(path: str, mark: str, skip: int) -> Iterator[tuple[int, list[str]]]:
+    """Rows of a UTF-8 CSV that are not blank, with the number of the line where they end."""
+    csv.field_size_limit(MAX_ROW)
+    with open(path, encoding="utf-8-sig", newline="") as text:
+        for _ in range(skip):
+            text.readline()
+        reader, line = csv.reader(text, delimiter=mark, strict=True), 0
+        try:
+            for row in reader:
+                line = reader.line_num
+                if row:
+                    yield reader.line_num + skip, row
+        except csv.Error as error:
+            raise Rejected(
+                f"Baris {line + skip + 1} tidak dapat dibaca sebagai CSV: tanda kutip "
+                "dibuka tanpa ditutup, atau ada teks setelah kutip penutup. Perbaiki tanda "
+                "kutipnya (kutip di dalam isian ditulis ganda), lalu unggah kembali."
+            ) from error
+
+
+def _delimiter(sample: str, extension: str) -> str:
+    return "\t" if extension == "tsv" and "\t" in sample else delimiter(sample)
+
+
+def _start(path: str, extension: str) -> tuple[str, str, int]:
+    """Delimiter of a UTF-8 CSV, its beginning, and how many lines of it are no rows."""
+    with open(path, encoding="utf-8-sig", newline="", errors="ignore") as text:
+        sample = text.read(files.SAMPLE)
+    # Excel's own line that names the delimiter.
+    told = re.match(r"sep=(.)\r?\n", sample)
+    mark = told[1] if told else _delimiter(sample, extension)
+    return mark, sample[told.end() if told else 0 :], 1 if told else 0
+
+
+def read_csv(path: str, extension: str, folder: str) -> Source:
+    """A CSV or TSV file in UTF-8.
+
+    Args:
+        path: of the file.
+        extension: "csv" or "tsv", a hint.
+        folder: where a copy may be written.
+
+    Raises:
+        Rejected: empty, header only, too wide, broken quotes.
+    """
+    mark, sample, skip = _start(path, extension)
+    records = (row for _, row in _records(path, mark, skip))
+    header, first = next(records, []), next(records, None)
+    if first is None:
+        raise Rejected(HEADER_ONLY)
+    if len(header) > MAX_COLUMNS:
+        _columns(header, len(header))
+    query, parameters = _duck_query(
+        path, len(header), mark, header=True, skip=skip + _blank_lines(sample)
+    )
+    problem = _duck_refuses(query, parameters, first)
+    if problem is None:
+        names, labels, notes = _columns(header, len(header))
+        return Source(names, labels, query, parameters, notes)
+    log.info("DuckDB refuses %s, reading it row by row: %s", path, problem)
+    return _read_ragged(path, mark, skip, header, folder)
+
+
+def _blank_lines(text: str) -> int:
+    blank = re.match(r"[\r\n]*", text)
+    return len(re.findall(r"\r\n|\r|\n", blank[0])) if blank else 0
+
+
+def _duck_query(
+    path: str, width: int, mark: str = ",", header: bool = False, skip: int = 0
+) -> tuple[str, dict[str, Any]]:
+    columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(width))
+    return (
+        f"SELECT * FROM read_csv($path, columns={{{columns}}}, auto_detect=false, header={header}, "
+        f"skip={skip}, delim=$mark, quote='\"', escape='\"', strict_mode=true, "
+        f"null_padding=false, max_line_size={MAX_ROW})",
+        {"path": path, "mark": mark},
+    )
+
+
+@contextlib.contextmanager
+def duck() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB that keeps within `MEMORY`."""
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(
+            config={"memory_limit": MEMORY, "threads": 2, "temp_directory": spill}
+        ) as connection,
+    ):
+        yield connection
+
+
+def _duck_refuses(query: str, parameters: dict[str, Any], first: list[str]) -> str | None:
+    """Why DuckDB can't read the whole file this way; None when it can.
+
+    Args:
+        query: see `_duck_query`.
+        parameters: of the query.
+        first: the first row after the header, as Python reads it.
+    """
+    with duck() as connection:
+        try:
+            row = connection.execute(query + " LIMIT 1", parameters).fetchone()
+            if row is None or [cell or "" for cell in row] != first:
+                return "other first row"
+            connection.execute(f"SELECT count(COLUMNS(*)) FROM ({query})", parameters)
+        except duckdb.Error as error:
+            # Its message quotes the file, which may hold personal data.
+            return type(error).__name__
+    return None
+
+
+def _copy(folder: str, rows: Iterable[list[str]], width: int) -> tuple[str, dict[str, Any]]:
+    """The query of a CSV, plain enough for DuckDB, that is written into the folder."""
+    path = f"{folder}/bersih.csv"
+    with open(path, "w", encoding="utf-8", newline="") as out:
+        writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        writer.writerows([*row, *[""] * (width - len(row))] for row in rows)
+    return _duck_query(path, width)
+
+
+def _read_ragged(path: str, mark: str, skip: int, header: list[str], folder: str) -> Source:
+    """Rows of unequal length: nothing is dropped, and it is said where they are."""
+
+    def rows() -> Iterator[tuple[int, list[str]]]:
+        return itertools.islice(_records(path, mark, skip), 1, None)
+
+    width, short, long = len(header), [], []
+    for number, row in rows():
+        if len(row) != len(header):
+            (short if len(row) < len(header) else long).append(str(number))
+            width = max(width, len(row))
+    names, labels, notes = _columns(header, width)
+    for numbers, what in ((short, "kurang dari"), (long, "lebih dari")):
+        if numbers:
+            notes.append(
+                f"{len(numbers)} baris berisi {what} {len(header)} kolom judul: baris "
+                f"{_few(numbers)}. Periksa pemisah kolom di baris itu."
+            )
+    return Source(names, labels, *_copy(folder, (row for _, row in rows()), width), notes)
+
+
+def cell_text(value: Any, comma: bool = False) -> str:
+    """A cell of Excel as the text that Excel shows without a number format (15 digits).
+
+    Args:
+        value: as calamine gives it.
+        comma: whether decimals stand after a comma, as in an Indonesian Excel.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        if value.is_integer():
+            return str(int(value))
+        text = f"{decimal.Decimal(format(value, '.15g')):f}"
+        return text.replace(".", ",") if comma else text
+    if isinstance(value, dt.datetime) and value.time() == dt.time():
+        return value.date().isoformat()
+    if isinstance(value, dt.date | dt.time):
+        return value.isoformat(" ") if isinstance(value, dt.datetime) else value.isoformat()
+    return str(value).replace("\0", "").strip()
+
+
+Sheet = tuple[python_calamine.CalamineSheet, bool]
+
+
+def _sheets(path: str) -> Iterator[Sheet]:
+    """The worksheets of an Excel file that hold something, and whether each is hidden: these last.
+
+    Raises:
+        Rejected: a password, damaged, too large unpacked.
+    """
+    visible = python_calamine.SheetVisibleEnum.Visible
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
+            raise Rejected(
+                "Isi berkas Excel terlalu besar untuk dimuat. Simpan lembarnya sebagai "
+                "“CSV UTF-8”, lalu unggah kembali."
+            )
+    try:
+        book = python_calamine.load_workbook(path)
+        for told in sorted(book.sheets_metadata, key=lambda sheet: sheet.visible != visible):
+            if told.typ == python_calamine.SheetTypeEnum.WorkSheet:
+                sheet = book.get_sheet_by_name(told.name)
+                if sheet.height:
+                    yield sheet, told.visible != visible
+    except python_calamine.PasswordError:
+        raise Rejected(
+            "Berkas Excel dilindungi kata sandi. Hapus kata sandinya, lalu unggah kembali."
+        ) from None
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        raise Rejected(
+            "Berkas Excel rusak atau bukan format yang dikenal. Buka di Excel, simpan ulang "
+            "sebagai .xlsx, lalu unggah kembali."
+        ) from error
+
+
+def _filled(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
+    """Rows that are not blank, with their numbers as Excel shows them."""
+    for number, row in enumerate(sheet.iter_rows(), 1):
+        if any(cell != "" and cell is not None for cell in row):
+            yield number, row
+
+
+def read_excel(path: str, commas: Container[str], folder: str) -> Source:
+    """The first sheet with content of an XLSX or XLS file.
+
+    Args:
+        path: of the file.
+        commas: names of columns whose numbers are written with a decimal comma.
+        folder: where a copy may be written.
+
+    Raises:
+        Rejected: no content, header only, too wide, a password, damaged, too large unpacked.
+    """
+    filled = list(_sheets(path))
+    if not filled:
+        raise Rejected("Semua lembar kosong. Isi datanya, lalu unggah kembali.")
+    sheet, _hidden = filled[0]
+    (top, header), *data = itertools.islice(_filled(sheet), 2)
+    if not data:
+        raise Rejected(HEADER_ONLY)
+    names, labels, notes = _columns([cell_text(cell) for cell in header], len(header))
+    if len(filled) > 1:
+        others = _few([f"“{shown_name(s.name, n)}”" for n, (s, _) in enumerate(filled[1:], 2)])
+        title = shown_name(sheet.name, 1)
+        notes.insert(0, f"Yang dimuat lembar “{title}”; lembar lain tidak: {others}.")
+    comma = [name in commas for name in names]
+    rows = (
+        [cell_text(cell, c) for cell, c in zip(row, comma, strict=True)]
+        for _, row in itertools.islice(_filled(sheet), 1, None)
+    )
+    source = Source(names, labels, *_copy(folder, rows, len(names)), notes)
+    source.findings = [
+        *_merged(sheet, top),
+        *_personal_sheets(filled[1:], 2),
+        *_personal_parts(path),
+    ]
+    return source
+
+
+def _merged(sheet: python_calamine.CalamineSheet, top: int) -> Iterator[Finding]:
+    """Merged cells, in the header (row `top`, as Excel counts) and below it."""
+    header, below = Tally(), Tally()
+    for (first, _left), (last, _right) in sheet.merged_cell_ranges or ():
+        (header if first < top <= last + 1 else below).add(first + 1)
+    for tally, blocking in ((header, True), (below, False)):
+        if tally.count:
+            yield tally.finding("sel_gabung", blocking=blocking)
+
+
+def _personal_sheets(sheets: Iterable[Sheet], first: int) -> Iterator[Finding]:
+    """Personal data in sheets that are not loaded, by column; `first` is the number of the first.
+
+    Hidden rows and columns are cells like others to calamine.
+    """
+    for order, (sheet, hidden) in enumerate(sheets, first):
+        left = (sheet.start or (0, 0))[1]
+        found: dict[int, Tally] = {}
+        named: set[int] = set()
+        for count, (number, row) in enumerate(_filled(sheet)):
+            for x, cell in enumerate(row):
+                # Shorter values, and numbers below 16 digits, are none.
+                long = isinstance(cell, str | float) and (
+                    len(cell) >= personal.SHORTEST if isinstance(cell, str) else cell >= 1e15
+                )
+                if count == 0 and personal.is_personal_name(cell_text(cell)):
+                    named.add(x)
+                elif (x in named and re.search("[0-9]", cell_text(cell))) or (
+                    long and personal.is_personal(cell_text(cell))
+                ):
+                    found.setdefault(x, Tally()).add(number)
+        for x, tally in sorted(found.items()):
+            yield tally.finding(
+                "data_pribadi",
+                blocking=True,
+                sheet=shown_name(sheet.name, order),
+                hidden=hidden,
+                column=_letters(left + x),
+            )
+
+
+def _letters(index: int) -> str:
+    """Excel's name of a column, from 0: A, B, ..., Z, AA."""
+    name = ""
+    while index >= 0:
+        name, index = chr(65 + index % 26) + name, index // 26 - 1
+    return name
+
+
+#: Parts of an XLSX that hold text beside the sheets: comments, the copy of its source that a pivot
+#: table keeps, text boxes, charts, the properties. Folder or beginning of the name.
+_PARTS = re.compile(r"(?:xl/(?:comments|threadedComments|pivotCache|drawings|charts)|docProps)")
+_TAGS = re.compile(r'<[^>]*?(?:\bv="([^"]*)"[^>]*)?>')
+
+
+def _personal_parts(path: str) -> Iterator[Finding]:
+    """Personal data in an XLSX outside of its sheets."""
+    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            if not _PARTS.match(name) or not name.endswith((".xml", ".vml")):
+                continue
+            count, rest = 0, ""
+            with archive.open(name) as part:
+                for block in iter(lambda: part.read(files.CHUNK), b""):
+                    # No tag is cut in two.
+                    whole, tag, rest = (rest + block.decode("utf-8", "ignore")).rpartition("<")
+                    rest = tag + rest
+                    # What stands between tags, and what a pivot table keeps as attributes.
+                    for piece in _TAGS.sub(r"|\1|", whole).split("|"):
+                        count += personal.is_personal(piece)
+            if count:
+                yield Tally(count).finding("data_pribadi", blocking=True, part=name)
+
+
+def personal_anywhere(path: str, extension: str) -> list[Finding]:
+    """Personal data in a file that can't become a table, as far as its text can be read."""
+    if extension in ("xlsx", "xls"):
+        with contextlib.suppress(Rejected):
+            return [*_personal_sheets(_sheets(path), 1), *_personal_parts(path)]
+        return []
+    try:
+        return _personal_lines(path, encoding(path))
+    except Rejected:  # NUL bytes; what stands between them is text all the same
+        return _personal_lines(path, "latin-1")
+
+
+def _personal_lines(path: str, name: str) -> list[Finding]:
+    tally = Tally()
+    with open(path, encoding=name, errors="replace") as text:
+        for number, line in enumerate(iter(lambda: text.readline(files.CHUNK), ""), 1):
+            if personal.is_personal(line):
+                tally.add(number)
+    return [tally.finding("data_pribadi", blocking=True, lines=True)] if tally.count else []
+
+
+@contextlib.contextmanager
+def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Source]:
+    """A file as a table, while the context lasts.
+
+    Args:
+        path: of the file.
+        extension: one of `EXTENSIONS`.
+        commas: names of columns in which a number of Excel is written with a decimal comma.
+
+    Raises:
+        Rejected: it can't become a table.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if extension in ("xlsx", "xls"):
+            yield read_excel(path, commas, folder)
+            return
+        name = encoding(path)
+        if name == "utf-8-sig":
+            yield read_csv(path, extension, folder)
+            return
+        recoded = f"{folder}/utf8.csv"
+        with (
+            open(path, encoding=name, newline="", errors="replace") as text,
+            open(recoded, "w", encoding="utf-8", newline="") as copy,
+        ):
+            while block := text.read(files.CHUNK):
+                copy.write(block)
+        yield read_csv(recoded, extension, folder)
+
+
+def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], list[list[Any]]]:
+    """The header and the first rows of a file, quickly: text of a CSV, cells of an Excel file.
+
+    Args:
+        path: of the file.
+        extension: one of `EXTENSIONS`.
+        size: how much of a CSV is read, in bytes.
+        most: rows.
+
+    Raises:
+        Rejected: nothing in it, or not to be opened.
+    """
+    if extension in ("xlsx", "xls"):
+        sheet = next(_sheets(path), None)
+        rows = (row for _, row in _filled(sheet[0])) if sheet else iter(())
+    else:
+        with open(path, "rb") as stream:
+            head = stream.read(size)
+        text = _decoded(head)
+        told = re.match(r"sep=(.)\r?\n", text)
+        text = text[told.end() :] if told else text
+        lines = text.splitlines(keepends=True)
+        # The last line may be cut.
+        lines = lines[:-1] if len(head) == size and len(lines) > 1 else lines
+        csv.field_size_limit(MAX_ROW)
+        mark = told[1] if told else _delimiter(text[: files.SAMPLE], extension)
+        rows = (row for row in csv.reader(lines, delimiter=mark) if row)
+    header = next(rows, None)
+    if header is None:
+        raise Rejected("Berkas kosong. Isi datanya, lalu unggah kembali.")
+    return header, list(itertools.islice(rows, most))
+
+
+def _decoded(head: bytes) -> str:
+    """The beginning of a text file, which may end within a character."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head.decode("utf-16", "ignore")
+    try:
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+    except UnicodeDecodeError:
+        return head.decode("cp1252", "replace")
