@@ -73,10 +73,14 @@ def drop(type_: str, data: dict[str, Any]) -> None:
 # --- Values -----------------------------------------------------------------------------------
 
 
-def _label(field: dict[str, Any], code: str) -> str:
+@functools.cache
+def _labels(vocab: str) -> dict[str, str]:
     # National catalogues are Indonesian, whatever language the reader's page has.
-    found = (item["label"]["id"] for item in schema.vocab(field["vocab"]) if item["value"] == code)
-    return next(found, code)
+    return {item["value"]: item["label"]["id"] for item in schema.vocab(vocab)}
+
+
+def _label(field: dict[str, Any], code: str) -> str:
+    return _labels(field["vocab"]).get(code, code)
 
 
 def _text(fields: dict[str, dict[str, Any]], item: dict[str, Any], name: str) -> str:

@@ -276,8 +276,12 @@ def test_by_sql(world: World, statement: str, status: str) -> None:
         model.Session.execute(sa.text(statement), parameters)
         model.Session.commit()
     model.Session.rollback()
-    constraint = error.value.orig.diag.constraint_name  # type: ignore[union-attr]
-    assert constraint in ("satudata_frozen", "satudata_append_only")
+    told: Any = error.value.orig
+    # On the record itself the role that serves has no such right (42501 in PostgreSQL's codes).
+    assert told.pgcode == "42501" or told.diag.constraint_name in (
+        "satudata_frozen",
+        "satudata_append_only",
+    )
     assert state_of(world, id_) == before
 
 
