@@ -53,6 +53,7 @@ _ICON_OF_EVENT = {
     "dibuat": "fa-plus",
     "jadwalkan": "fa-calendar-day",
     "prioritas": "fa-star",
+    "data_pribadi": "fa-user-shield",
 }
 #: What cannot be taken back by its maker is asked for once more, on a page of its own.
 CONFIRMED = ("terbitkan", "tarik", "buka_kembali", "batalkan_pembina")
@@ -188,6 +189,7 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "tarik": tk._("Ditarik dari publik"),
         "buka_kembali": tk._("Dibuka kembali sebagai draf"),
         "prioritas": tk._("Ditandai Data Prioritas"),
+        "data_pribadi": tk._("Alasan hukum data pribadi dicatat"),
         "dihapus": tk._("Dataset dihapus"),
         "dihapus_permanen": tk._("Dataset dihapus permanen"),
     }.get(event["event"]) or event["event"]
@@ -535,7 +537,8 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
     # The text may hold markup of ours, so it must not go through gettext again.
     text = Markup("").join(parts)
     return {
-        **field,
+        # A new form has its defaults in the data; what was saved empty stays empty.
+        **{key: value for key, value in field.items() if key != "default"},
         "label": {"id": text, "en": text},
         # Scheming puts these of the organization on a box around the control.
         "form_attrs": {} if snippet.endswith("organization.html") else attrs,
