@@ -7,11 +7,15 @@ ckan.module('satudata-formulir', function () {
   var each = function (list, f) { Array.prototype.forEach.call(list, f); };
 
   return {
-    options: { progress: '', missing: '', complete: '', all: '' },
+    options: { progress: '', missing: '', complete: '', all: '', address: '', change: '' },
 
     initialize: function () {
       var self = this, form = this.form = this.el[0];
-      this.parsed = new WeakMap();
+      // CKAN's script has no Indonesian words for the preview of the address.
+      this.sandbox.subscribe('slug-preview-created', function (preview) {
+        preview.find('strong').text(self.options.address);
+        preview.find('button').text(self.options.change);
+      });
       this._apply(form);
       this._recount();
       ['input', 'change'].forEach(function (name) {

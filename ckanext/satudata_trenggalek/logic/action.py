@@ -348,7 +348,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
 
 @tk.side_effect_free
 def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
-    """Kegiatan that datasets of the caller's organizations may point to, by title.
+    """Kegiatan that datasets of the caller's organizations may point to, by title, their own first.
 
     :param q: words of title, name or year
     :param organization: id or name
@@ -379,7 +379,9 @@ def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str,
         query = query.where(sa.or_(organization.id == name, organization.name == name))
     count = core.Session.scalar(sa.select(sa.func.count()).select_from(query.subquery()))
     found = core.Session.execute(
-        query.order_by(sa.func.lower(package.title), year.desc(), package.id)
+        query.order_by(
+            package.owner_org.not_in(own), sa.func.lower(package.title), year.desc(), package.id
+        )
         .limit(limit)
         .offset(offset)
     )
