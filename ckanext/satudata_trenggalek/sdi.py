@@ -182,28 +182,34 @@ FUNCTIONS: dict[str, Callable[[Source], str]] = {
 
 
 @functools.cache
+def _butir() -> dict[str, dict[str, Any]]:
+    return {field["field_name"]: field for field in _fields("dataset")["indikator"]["butir"]}
+
+
+@functools.cache
 def _fields(type_: str, group: str = "dataset_fields") -> dict[str, dict[str, Any]]:
     return {field["field_name"]: field for field in schema.fields(type_, group)}
 
 
-def values(source: Source) -> dict[str, str]:
-    """National name -> value, without those that have none."""
-    found: dict[str, str] = {}
-    butir = {field["field_name"]: field for field in _fields("dataset")["indikator"]["butir"]}
-    for block, entries in mapping().items():
-        for name, given in entries.items():
-            if isinstance(given, dict):
-                function = FUNCTIONS.get(given.get("fungsi", ""))
-                value = function(source) if function else given.get("tetap", "")
-            elif block == "indikator":
-                value = _of_rows(butir, source.indikator, given)
-            elif block == KEGIATAN:
-                value = _joined(_fields(KEGIATAN), source.kegiatan, given)
-            else:
-                value = _joined(_fields("dataset"), source.dataset, given)
-            if value:
-                found[name] = value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1] + "…"
-    return found
+def _value(block: str, given: Any, source: Source) -> str:
+    if isinstance(given, dict):
+        function = FUNCTIONS.get(given.get("fungsi", ""))
+        return function(source) if function else given.get("tetap", "")
+    if block == "indikator":
+        return _of_rows(_butir(), source.indikator, given)
+    if block == KEGIATAN:
+        return _joined(_fields(KEGIATAN), source.kegiatan, given)
+    return _joined(_fields("dataset"), source.dataset, given)
+
+
+def values(block: str, source: Source) -> dict[str, str]:
+    """National name -> value, for a block of the mapping, without those that have none."""
+    found = {name: _value(block, given, source) for name, given in mapping()[block].items()}
+    return {
+        name: value if len(value) <= MAX_VALUE else value[: MAX_VALUE - 1] + "…"
+        for name, value in found.items()
+        if value
+    }
 
 
 def add(datasets: Iterable[dict[str, Any]]) -> None:
@@ -228,6 +234,8 @@ def add(datasets: Iterable[dict[str, Any]]) -> None:
     of_public = kegiatan.of_public(
         item[kegiatan.FIELD] for _status, _given, item in items.values() if item.get(kegiatan.FIELD)
     )
+    # Datasets share a kegiatan, which has most of the names.
+    told: dict[str, dict[str, str]] = {}
     for id_, (status, given, item) in items.items():
         found = of_public.get(item.get(kegiatan.FIELD) or "")
         if item["type"] == KEGIATAN:
@@ -235,5 +243,10 @@ def add(datasets: Iterable[dict[str, Any]]) -> None:
         else:
             of_kegiatan = {**found.extras, "id": found.id, "title": found.title} if found else {}
         source = Source(item, schema.rows({}, item.get("indikator")), of_kegiatan, status)
-        merged = given | values(source)
+        shared = of_kegiatan.get("id", "")
+        if shared not in told:
+            told[shared] = values(KEGIATAN, source)
+        merged = dict(given)
+        for block in mapping():
+            merged |= told[shared] if block == KEGIATAN else values(block, source)
         by_id[id_]["extras"] = [{"key": key, "value": value} for key, value in merged.items()]
