@@ -363,6 +363,9 @@ def test_picker(world: World) -> None:
             }
         ],
     }
+    own = world.kegiatan_metadata(owner_org="dukcapil", title="Zona Akhir")
+    own = world.call("package_create", "produsen_dukcapil", **own)["id"]
+    assert ids("produsen_dukcapil")[0] == own, "what is one's own comes first"
     page = world.call("satudata_kegiatan_list", "produsen_dinkes", limit=1, offset=1)
     assert len(page["results"]) == 1 and page["count"] > 1
     for user in ("warga", "anggota_dinkes", None):
