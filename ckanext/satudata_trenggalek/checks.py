@@ -81,7 +81,8 @@ def examine(source: tabular.Source, variabel: list[Row], koma: bool) -> Plan:
         for i, kind in enumerate(kinds):
             if kind:
                 counter.add(("tipe", i), f"NOT {kind.fits(f'c{i}', koma)}")
-                counter.add(("zero", i), f"regexp_full_match(trim(c{i}), '-?0[0-9]+')")
+                if not kind.calendar:
+                    counter.add(("zero", i), f"regexp_matches(c{i}, '^\\s*-?0[0-9]')")
             counter.add(("data_pribadi", i), _personal_values(f"c{i}", source.labels[i]))
             if personal.is_personal(source.labels[i]):
                 findings.append(
@@ -120,10 +121,10 @@ def examine(source: tabular.Source, variabel: list[Row], koma: bool) -> Plan:
 
 
 def _title(labels: list[str], first: tuple[Any, ...] | None) -> list[Finding]:
-    """A title instead of names: few cells of the first row are filled, more of the second."""
+    """A title instead of names of columns."""
     named = sum(1 for label in labels if label)
     filled = sum(1 for cell in first or () if cell)
-    if len(labels) < 2 or named > max(1, len(labels) // 3) or filled <= named:
+    if not tabular.is_title(named, filled, len(labels)):
         return []
     return [Tally(named).finding("baris_judul", columns=len(labels), blocking=True)]
 

@@ -12,12 +12,20 @@ from ckan.lib.plugins import DefaultTranslation
 from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, schema_check
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
-from ckanext.satudata_trenggalek.logic import action, auth
+from ckanext.satudata_trenggalek.logic import action, auth, data, data_auth
+from ckanext.satudata_trenggalek.views import data_pribadi
 from ckanext.satudata_trenggalek.views import forms as form_views
 
 
-@tk.blanket.actions(dict(get_local_functions(action)) | writing.ACTIONS | hiding.ACTIONS)
-@tk.blanket.auth_functions(dict(get_local_functions(auth)) | door_auth.AUTH)
+@tk.blanket.actions(
+    dict(get_local_functions(action))
+    | dict(get_local_functions(data))
+    | writing.ACTIONS
+    | hiding.ACTIONS
+)
+@tk.blanket.auth_functions(
+    dict(get_local_functions(auth)) | dict(get_local_functions(data_auth)) | door_auth.AUTH
+)
 @tk.blanket.blueprints
 @tk.blanket.cli
 @tk.blanket.config_declarations
@@ -25,6 +33,7 @@ from ckanext.satudata_trenggalek.views import forms as form_views
     dict(get_local_functions(helpers))
     | {name: f for name, f in get_local_functions(forms) if name.startswith("satudata_")}
     | {"satudata_vocab_choices": schema.satudata_vocab_choices}
+    | {"satudata_temuan": data_pribadi.satudata_temuan}
 )
 @tk.blanket.validators
 class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPlugin):

@@ -94,6 +94,17 @@ def _cut(text: str, size: int) -> str:
     return text.encode()[:size].decode(errors="ignore").strip()
 
 
+def is_title(named: int, filled: int, width: int) -> bool:
+    """Whether a first row seems to be a title: few cells have text, more of the next row.
+
+    Args:
+        named: cells of the first row that are not blank.
+        filled: likewise of the next row.
+        width: number of columns.
+    """
+    return width > 1 and named <= max(1, width // 3) and filled > named
+
+
 def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[str]]:
     """Names, labels and notes for a header row and the widest row."""
     if width > MAX_COLUMNS:
@@ -530,14 +541,14 @@ def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Sou
         yield read_csv(recoded, extension, folder)
 
 
-def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], list[list[Any]]]:
+def sample(path: str, extension: str, size: int, cells: int) -> tuple[list[Any], list[list[Any]]]:
     """The header and the first rows of a file, quickly: text of a CSV, cells of an Excel file.
 
     Args:
         path: of the file.
         extension: one of `EXTENSIONS`.
         size: how much of a CSV is read, in bytes.
-        most: rows.
+        cells: how many cells are given, at least 50 rows.
 
     Raises:
         Rejected: nothing in it, or not to be opened.
@@ -560,7 +571,7 @@ def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], 
     header = next(rows, None)
     if header is None:
         raise Rejected("Berkas kosong. Isi datanya, lalu unggah kembali.")
-    return header, list(itertools.islice(rows, most))
+    return header, list(itertools.islice(rows, max(50, cells // len(header))))
 
 
 def _decoded(head: bytes) -> str:

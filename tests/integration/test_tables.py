@@ -297,3 +297,163 @@ def test_row_with_very_long_text(call: Call, upload: Callable[..., str]) -> None
     row = tables.state(resource)
     assert row and row.state == "termuat"
     assert len(call("datastore_search", resource_id=resource)["records"][0]["geom"]) == len(words)
+
+
+# --- tables follow the metadata, and what is found -------------------------------------------
+
+NIK = "3503011203900001"
+
+
+def rows(**types: str) -> list[dict[str, str]]:
+    return [{"nama": name, "tipe_data": tipe} for name, tipe in types.items()]
+
+
+def info(call: Call, resource: str) -> dict[str, Any]:
+    return {field["id"]: field for field in call("datastore_info", id=resource)["fields"]}
+
+
+def test_types_and_dictionary_follow_ms_variabel(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload(b"kode;n;luas;hari\n001;1.234;0,5;31/01/2025\n002;;;\n")
+    variabel = rows(kode="character", n="integer", luas="float", hari="date")
+    variabel[2] |= {"alias": "Luas panen", "definisi": "Luas yang dipanen.", "satuan": "hektare"}
+    variabel[2] |= {"ukuran": "total"}
+    call("resource_patch", id=resource, variabel=variabel, tanda_desimal="koma")
+    work()
+    found = call("datastore_search", resource_id=resource, sort="n asc")
+    types = [field["type"] for field in found["fields"]]
+    assert types == ["int", "text", "int8", "numeric", "date"]
+    assert found["records"][0]["n"] == 1234 and found["records"][0]["kode"] == "001"
+    assert float(found["records"][0]["luas"]) == 0.5
+    assert str(found["records"][0]["hari"]).startswith("2025-01-31")
+    fields = info(call, resource)
+    assert fields["luas"]["info"] == {
+        "label": "Luas panen", "notes": "Luas yang dipanen.", "unit": "Hektare (ha)",
+    }  # fmt: skip
+    assert call("datastore_search", resource_id=resource, filters={"n": 1234})["total"] == 1
+    assert call("datastore_search", resource_id=resource, q="1234")["total"] == 1
+
+
+def test_typed_table_is_as_datastore_create_makes_it(
+    upload: Callable[..., str], call: Call
+) -> None:
+    resource, twin = upload(b"a,b,c,d\n1,2,x,2025-01-01\n"), upload()
+    variabel = rows(a="integer", b="float", c="character", d="date")
+    call("resource_patch", id=resource, variabel=variabel)
+    work()
+    types = {"a": "bigint", "b": "numeric", "c": "text", "d": "date"}
+    backend = postgres.DatastorePostgresqlBackend.get_active_backend()
+    backend.delete({}, {"resource_id": twin})
+    fields = [{"id": name, "type": tipe} for name, tipe in types.items()]
+    backend.create({}, {"resource_id": twin, "fields": fields}, {})
+    assert structure(resource) == structure(twin)
+
+
+def test_changed_metadata_is_loaded_again_and_nothing_else_is(
+    call: Call, upload: Callable[..., str]
+) -> None:
+    resource = upload(b"a,b\n1,2\n")
+    package = call("resource_show", id=resource)["package_id"]
+    work()
+    call("resource_patch", id=resource, variabel=rows(a="integer", b="integer"))
+    assert tables.pending(package) == [resource]
+    assert "sedang dimuat" in tables.blockers({"id": package})[0]["message"]
+    work()
+    assert tables.pending(package) == [] and tables.blockers({"id": package}) == []
+    assert info(call, resource)["a"]["type"] == "int8"
+    call("resource_patch", id=resource, variabel=rows(a="character", b="integer"))
+    work()
+    assert info(call, resource)["a"]["type"] == "text"
+    call("resource_patch", id=resource, tanda_desimal="koma")
+    assert tables.pending(package) == [resource]
+    work()
+    call("resource_patch", id=resource, description="lain")
+    assert tables.pending(package) == [] and jobs.get_queue().count == 0
+
+
+def test_tables_of_before_are_loaded_again_by_reconcile(upload: Callable[..., str]) -> None:
+    resource = upload()
+    work()
+    assert tables.requeue_stuck() == 0
+    with model.ensure_engine().begin() as connection:
+        connection.execute(sa.text("UPDATE satudata_table SET metadata = NULL"))
+    assert tables.requeue_stuck() == 1
+    work()
+    assert tables.loaded_sha(resource) and tables.requeue_stuck() == 0
+
+
+def test_metadata_edited_during_a_load_are_not_lost(
+    upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    resource, fill = upload(b"a,b\n1,2\n"), tables._fill
+    package = call("resource_show", id=resource)["package_id"]
+
+    def overtaken(*args: Any) -> int:
+        monkeypatch.setattr(tables, "_fill", fill)
+        call("resource_patch", id=resource, variabel=rows(a="integer", b="integer"))
+        return fill(*args)
+
+    monkeypatch.setattr(tables, "_fill", overtaken)
+    tables.load(resource)
+    assert tables.pending(package) == [resource]
+    work()
+    assert info(call, resource)["a"]["type"] == "int8" and tables.pending(package) == []
+
+
+def test_misfits_stay_text_and_are_told(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload(b"a,b\n1,2\nx,3\n")
+    call("resource_patch", id=resource, variabel=rows(a="integer", b="integer", c="integer"))
+    work()
+    assert {name: f["type"] for name, f in info(call, resource).items()} == {
+        "a": "text",
+        "b": "int8",
+    }
+    package = call("resource_show", id=resource)["package_id"]
+    (blocker,) = tables.blockers({"id": package})
+    assert (
+        blocker["field"] == f"resources/{resource}/variabel/2/nama" and "“c”" in blocker["message"]
+    )
+    told = tables.found_in({"id": resource})
+    assert [(f["kind"], f["blocking"]) for f in told] == [
+        ("variabel_tanpa_kolom", True),
+        ("tipe", False),
+    ]
+
+
+def test_values_are_in_no_log(
+    upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What fails inside the database quotes the value that it refuses."""
+    resource = upload(f"a,b\n{NIK},2\n".encode())
+
+    def broken(*args: Any) -> int:
+        with postgres.get_write_engine().begin() as connection:
+            connection.exec_driver_sql(f"SELECT 'x{NIK}'::bigint")
+        raise AssertionError
+
+    monkeypatch.setattr(tables, "_fill", broken)
+    with caplog.at_level("DEBUG", "ckanext.satudata_trenggalek"):
+        tables.load(resource)
+    row = tables.state(resource)
+    assert row and row.state == "gagal" and row.message == tables.BROKEN
+    assert "Load of resource" in caplog.text and NIK not in caplog.text
+
+
+def test_refused_file_is_searched_for_personal_data(call: Call, upload: Callable[..., str]) -> None:
+    resource = upload(f"nama,{NIK}\n".encode())
+    work()
+    package = call("resource_show", id=resource)["package_id"]
+    failed, personal = tables.blockers({"id": package})
+    assert "gagal dimuat" in failed["message"] and "NIK" in personal["message"]
+    assert NIK not in str([failed, personal])
+
+
+def test_odd_metadata_of_one_resource_stop_no_other(upload: Callable[..., str]) -> None:
+    odd = upload()
+    with model.ensure_engine().begin() as connection:
+        connection.execute(
+            sa.text("UPDATE resource SET extras = :extras WHERE id = :id"),
+            {"id": odd, "extras": '{"variabel": "[1, {"}'},
+        )
+    other = upload()
+    work()
+    assert tables.loaded_sha(odd) and tables.loaded_sha(other) and tables.requeue_stuck() == 0

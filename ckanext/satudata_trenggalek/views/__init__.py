@@ -21,6 +21,7 @@ from flask_wtf.csrf import CSRFError
 
 from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek import schema
+from ckanext.satudata_trenggalek.views.data_pribadi import satudata_data_pribadi  # noqa: F401
 from ckanext.satudata_trenggalek.views.forms import satudata_formulir  # noqa: F401
 from ckanext.satudata_trenggalek.views.metadata import satudata_metadata  # noqa: F401
 from ckanext.satudata_trenggalek.views.skema import satudata_skema  # noqa: F401
