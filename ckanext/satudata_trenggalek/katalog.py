@@ -25,24 +25,13 @@ import ckan.plugins.toolkit as tk
 from ckan.lib.munge import munge_title_to_name
 from ckan.lib.search.common import make_connection
 
-from ckanext.satudata_trenggalek import schema, tables
+from ckanext.satudata_trenggalek import guess, schema, tables
 from ckanext.satudata_trenggalek.personal import is_personal_name
 
 Row = dict[str, Any]
 
 #: Of the ids of imported datasets, so that a second import finds what the first one made.
 NAMESPACE = uuid.UUID("6d0f9d0e-4f0e-5b8e-9f3c-3503a7c1e5d1")
-#: Declared type of a column -> MS-Var 8. What is not here is left to the officer.
-TYPES = {
-    "Angka/Numerik": "integer",
-    "Angka/Numerik Penjumlahan": "integer",
-    "Desimal": "float",
-    "Year": "integer",
-    "Karakter": "character",
-    "Text/Paragraf": "character",
-    "ID": "character",
-    "string": "character",
-}
 #: Where a blocker lies (its field, as a regular expression) -> column of the report, first match.
 KINDS = {
     "kegiatan": r"id_kegiatan",
@@ -232,6 +221,11 @@ def column(of_catalogue: dict[str, str]) -> str:
     return _RENAMED.get(of_catalogue["judul"]) or of_catalogue["nama"]
 
 
+def label(of_catalogue: dict[str, str]) -> str:
+    """What people call a column."""
+    return tidy(of_catalogue["judul"].removeprefix("ID Data "), sentence=True)
+
+
 # --- Drafts --------------------------------------------------------------------------------------
 
 
@@ -239,7 +233,7 @@ def variables(entry: Entry) -> tuple[list[Row], list[str]]:
     """MS-Variabel of an entry as far as it is known, and what was changed on the way.
 
     Returns:
-        rows with what the catalogue says (name, alias, type) and what the names give away.
+        rows with what the catalogue says and what it gives away.
     """
     names = tables.column_names(column(c) for c in entry.kolom)
     taken: set[str] = set()
@@ -253,13 +247,11 @@ def variables(entry: Entry) -> tuple[list[Row], list[str]]:
         names[position] = name
         if name != column(old):
             notes.append(f"kolom “{column(old)}” menjadi “{name}”")
-    return [_row(name, old) for name, old in zip(names, entry.kolom, strict=True)], notes
-
-
-def _row(name: str, of_catalogue: dict[str, str]) -> Row:
-    alias = tidy(of_catalogue["judul"] or name, sentence=True)
-    row = {"nama": name, "alias": alias, "tipe_data": TYPES.get(of_catalogue["tipe"], "")}
-    return {key: value for key, value in row.items() if value}
+    known = [
+        {"nama": name, "judul": label(old), "tipe": old["tipe"]}
+        for name, old in zip(names, entry.kolom, strict=True)
+    ]
+    return guess.rows(known), notes
 
 
 def personal(entry: Entry) -> list[str]:

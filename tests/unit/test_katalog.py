@@ -187,3 +187,14 @@ def test_summary() -> None:
     again = katalog.summary([result(state="sudah ada")], [], 2)
     assert any(line.startswith("Tidak ada yang baru") for line in again)
     assert not any(line.startswith("Tidak ada yang baru") for line in lines)
+
+
+def test_what_the_names_give_away() -> None:
+    padi = next(found for found in ENTRIES if found.id == "127")
+    rows = {row["nama"]: row for row in katalog.variables(padi)[0]}
+    assert rows["luas_panen_ha"]["satuan"] == "hektare"
+    assert rows["kecamatan"]["kode_referensi"] == "nama_kecamatan"
+    assert rows["kecamatan"]["alias"] in ("Kecamatan", "-")  # not "ID Data Kecamatan"
+    assert rows["tahun"]["tipe_data"] == "integer"
+    # What only the officer knows stays open.
+    assert "referensi_pemilihan" not in rows["luas_panen_ha"]

@@ -15,7 +15,7 @@ from typing import Any
 import xlsxwriter
 
 from ckanext.satudata_trenggalek import schema
-from ckanext.satudata_trenggalek.katalog import column
+from ckanext.satudata_trenggalek.katalog import column, label
 
 Row = dict[str, Any]
 
@@ -42,10 +42,10 @@ def places() -> list[dict[str, str]]:
 
 
 def columns(katalog: dict[str, Any]) -> dict[str, str]:
-    """Column names of a catalogue entry, each once, and what the catalogue calls them."""
+    """Column names of a catalogue entry, each once, and what people call them."""
     titles: dict[str, str] = {}
     for of_catalogue in katalog["kolom"]:
-        titles.setdefault(column(of_catalogue), of_catalogue["judul"].removeprefix("ID Data "))
+        titles.setdefault(column(of_catalogue), label(of_catalogue))
     return titles
 
 

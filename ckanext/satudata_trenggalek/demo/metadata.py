@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from ckan.lib.munge import munge_title_to_name
 
-from ckanext.satudata_trenggalek import katalog
+from ckanext.satudata_trenggalek import guess
 from ckanext.satudata_trenggalek.demo import figures
 
 Row = dict[str, Any]
@@ -174,12 +174,12 @@ _PERIODS = {
 def variabel(
     entry: dict[str, Any], home: dict[str, Any], titles: dict[str, str], table: list[Row]
 ) -> list[Row]:
-    """MS-Variabel of a file; for a draft with gaps only what its header gives away.
+    """MS-Variabel of a file; for a draft with gaps only what the names of its columns give away.
 
     Args:
         entry: of dataset.yaml.
         home: its organization, of opd.yaml.
-        titles: column name -> what it is called in the catalogue.
+        titles: column name -> what people call it.
         table: rows of the file, from which the types are taken.
     """
     known = read("metadata.yaml")["umum"] | _of(entry).get("variabel", {})
@@ -191,10 +191,12 @@ def variabel(
             (k for k, t in _KINDS.items() if any(isinstance(value, t) for value in values)),
             "integer",
         )
-        row = {"nama": name, "alias": katalog.tidy(title, sentence=True), "tipe_data": kind}
         if given := known.get(name):
-            row |= _described(entry, home, name, given, kind) | {"referensi_waktu": period}
-        rows.append({key: value for key, value in row.items() if value})
+            row = {"nama": name, "alias": title, "referensi_waktu": period}
+            row |= _described(entry, home, name, given, kind)
+        else:
+            (row,) = guess.rows([{"nama": name, "judul": title}])
+        rows.append({k: v for k, v in {**row, "tipe_data": kind}.items() if v})
     return rows
 
 
