@@ -218,6 +218,7 @@ def _described(
     is_area = "kode_referensi" in given
     listed = "; ".join(values) if isinstance(values, list) and kind == "character" else "-"
     row = {
+        **({"alias": given["alias"]} if "alias" in given else {}),
         "konsep": given.get("konsep", entry["konsep"]),
         "definisi": given["definisi"],
         "referensi_pemilihan": "Kode Wilayah Kabupaten Trenggalek"
