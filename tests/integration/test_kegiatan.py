@@ -164,11 +164,15 @@ def refused_move(world: World, user: str, id_: str, name: str) -> dict[str, Any]
 
 def test_a_kegiatan_that_went_out_of_sight_blocks_no_edit(world: World) -> None:
     """Of another organization and withdrawn meanwhile: the rest can still be changed."""
-    kegiatan = world.kegiatan_at("terbit")["id"]
+    made = world.kegiatan_at("terbit")
+    kegiatan = made["id"]
     id_ = world.draft("produsen_dukcapil", owner_org="dukcapil", id_kegiatan=kegiatan)["id"]
     world.move("walidata", kegiatan, "tarik", note="Keliru.")
     shown = world.call("package_show", "produsen_dukcapil", id=id_)
-    world.call("package_update", "produsen_dukcapil", **{**shown, "title": "Diubah"})
+    for value in (kegiatan, made["name"]):
+        shown |= {"title": f"Diubah {value}", "id_kegiatan": value}
+        updated = world.call("package_update", "produsen_dukcapil", **shown)
+        assert updated["id_kegiatan"] == kegiatan
     world.call("package_patch", "produsen_dukcapil", id=id_, notes="Diubah juga.")
     assert fields_of_blockers(world, id_) == ["id_kegiatan"]
     assert list(refused_move(world, "produsen_dukcapil", id_, "ajukan")) == ["id_kegiatan"]

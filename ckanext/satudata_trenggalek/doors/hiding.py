@@ -106,7 +106,12 @@ def _groups(next_action: Any, context: Any, data_dict: Any) -> Any:
             "include_private": True,
             "rows": 0,
         }
-        facets = tk.get_action("package_search")(Context(context), query)["search_facets"]
+        asked = Context(
+            user=context.get("user", ""),
+            auth_user_obj=context.get("auth_user_obj"),
+            ignore_auth=context.get("ignore_auth", False),
+        )
+        facets = tk.get_action("package_search")(asked, query)["search_facets"]
         aside = {
             item["name"]: item["count"] for facet in facets.values() for item in facet["items"]
         }

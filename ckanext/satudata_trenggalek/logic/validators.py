@@ -70,7 +70,10 @@ def satudata_kegiatan(
     the portal knows from which a job harvests.
     """
     package = context.get("package")
-    if package and data[key] == kegiatan.of(package):
+    stored = kegiatan.of(package) if package else None
+    known = kegiatan.standing(stored)
+    if data[key] == stored or (known and data[key] == known.name):
+        data[key] = stored
         return
     owner = core.Group.get(data.get(("owner_org",)) or (package.owner_org if package else None))
     found = kegiatan.find(data[key], owner.id if owner else None)
