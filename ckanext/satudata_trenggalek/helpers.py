@@ -628,7 +628,7 @@ def satudata_per_langkah(
     ]
     own = [_BLOCK.match(tk.h.scheming_language_text(step["label"])) for step in steps]
     for number, (step, block) in enumerate(zip(steps, own, strict=True), 1):
-        step["mark"] = (block[1] if block else "") if any(own) else str(number)
+        step["mark"] = (block[1] if block else "·") if any(own) else str(number)
     return steps
 
 

@@ -25,7 +25,8 @@ PRINSIP = ("Standar Data", "Metadata", "Interoperabilitas", "Kode Referensi dan 
 # What people do ----------------------------------------------------------------------------------
 def field(page: Page, label: str) -> Locator:
     """The control of a schema field, by its label (before it a star or the official number)."""
-    return page.get_by_label(re.compile(rf"^(\* )?(MS-\w+ [\d.]+ )?{re.escape(label)}\b"))
+    official = r"((MS-\w+|Standar Data)( [\d.]+)? )?"
+    return page.get_by_label(re.compile(rf"^(\* )?{official}{re.escape(label)}\b"))
 
 
 def button(page: Page, name: str) -> Locator:
@@ -110,7 +111,9 @@ def is_hidden(visitor: Page, name: str, title: str, download: str) -> None:
 
 # The main job ------------------------------------------------------------------------------------
 def test_from_draft_to_download(visit: Visit, world: World) -> None:
+    """A compilation of administrative records, from the first draft, with a file that is real."""
     title = f"Kode Wilayah Trenggalek {uuid.uuid4().hex[:8]}"
+    world.kegiatan()
     produsen, walidata, visitor = visit("produsen_dinkes"), visit("walidata"), visit()
 
     def table(page: Page) -> Locator:
@@ -135,7 +138,11 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     field(produsen, "Penanggung jawab").fill("Bidang Kesehatan Masyarakat")
     field(produsen, "Surel penanggung jawab").fill("dinkes@trenggalekkab.go.id")
     expect(field(produsen, "Cakupan wilayah")).to_have_value("Kabupaten Trenggalek")
-    button(produsen, "Simpan dan tambah berkas").click()
+    produsen.get_by_label("Cari judul atau tahun kegiatan").fill("kesehatan ibu 2025")
+    expect(produsen.get_by_text(re.compile("^1 kegiatan"))).to_be_visible()
+    produsen.get_by_role("radio", name=re.compile("Kompilasi Data Kesehatan Ibu dan Anak")).check()
+    expect(produsen.get_by_role("link", name="Identitas 6 dari 6 terisi")).to_be_visible()
+    button(produsen, "Simpan dan lanjutkan").click()
 
     # uploads the file, seeing how far it is,
     expect(produsen.get_by_role("heading", level=1, name="Tambah berkas")).to_be_visible()
@@ -151,11 +158,35 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
         }
     )
     field(produsen, "Nama berkas").fill("Kode wilayah 2025")
-    button(produsen, "Simpan dan selesai").click()
+    button(produsen, "Simpan dan lanjutkan").click()
     progress = produsen.get_by_role("progressbar")
     expect(progress).to_be_visible()
     expect(progress).to_have_attribute("aria-valuetext", re.compile("kB"))
     held.pop().continue_()
+
+    # finds its variables read off the header, and says what the portal can't know,
+    def variable(number: int, item: str) -> Locator:
+        return produsen.locator(f"#field-variabel-{number}-{item}")
+
+    expect(variable(2, "nama")).to_have_value("kode_kemendagri")
+    expect(produsen).to_have_url(re.compile("/edit#langkah-variabel$"))
+    expect(produsen.get_by_text("5 baris")).to_be_visible()
+    expect(variable(3, "tipe_data").locator("option:checked")).to_have_text("CHARACTER")
+    expect(produsen.get_by_text("dugaan", exact=True).first).to_be_visible()
+    for number in range(5):
+        for item, text in (("konsep", "Wilayah"), ("definisi", "Wilayah administrasi.")):
+            if not variable(number, item).input_value():
+                if not variable(number, item).is_visible():
+                    produsen.locator(f"#baris-variabel-{number} summary").click()
+                variable(number, item).fill(text)
+    produsen.get_by_text("Terapkan ke semua baris", exact=True).click()
+    shared = produsen.locator("[data-massal]")
+    shared.get_by_label("Referensi Pemilihan").fill("Kepmendagri 300.2.2-2138/2025")
+    shared.get_by_label("Referensi Waktu").fill("Keadaan 2025")
+    button(produsen, "Isi baris yang masih kosong").click()
+    expect(produsen.get_by_text("Diterapkan ke 5 baris.")).to_be_attached()
+    expect(produsen.get_by_text(re.compile(r"^57 dari 57 isian wajib"))).to_be_visible()
+    button(produsen, "Simpan dan lanjutkan").click()
     expect(produsen.get_by_role("heading", level=1, name=title)).to_be_visible()
 
     # waits for the table, and submits.
@@ -164,6 +195,7 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     download = produsen.get_by_role("link", name="Unduh CSV").get_attribute("href")
     assert download
     is_hidden(visitor, name, title, download)
+    until(produsen, button(produsen, "Ajukan"))
     button(produsen, "Ajukan").click()
     says(produsen, "Dataset diajukan ke Walidata.")
     expect(button(produsen, "Ajukan")).to_have_count(0)
@@ -199,8 +231,9 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     )
     link(produsen, "Ubah isian").click()
     definition = "Kecamatan, desa, dan kelurahan menurut Kepmendagri 300.2.2-2138/2025."
+    link(produsen, "Standar data 3 dari 3 terisi").click()  # a complete step is folded
     field(produsen, "Definisi").fill(definition)
-    button(produsen, "Simpan").click()
+    button(produsen, "Simpan dan lanjutkan").click()
     expect(produsen.get_by_text(definition)).to_be_visible()
     button(produsen, "Ajukan").click()
     says(produsen, "Dataset diajukan ke Walidata.")
@@ -341,7 +374,7 @@ def test_an_error_in_the_form_keeps_what_was_typed(visit: Visit) -> None:
     page.get_by_role("group", name="Klasifikasi penyajian").get_by_label("Jenis Kelamin").check()
     field(page, "Kode DSSD").fill("salah")
     field(page, "Tahun data").fill("dua ribu")
-    button(page, "Simpan dan tambah berkas").click()
+    button(page, "Simpan dan lanjutkan").click()
     summary = page.get_by_role("alert")
     expect(summary).to_contain_text("Ada 2 hal yang perlu dibetulkan")
     for label, value in (("Judul", title), ("Deskripsi", "Data contoh."), ("Kode DSSD", "salah"),
@@ -462,7 +495,11 @@ def test_every_page_fits_a_phone_and_shows_markup_as_text(visit: Visit, world: W
             if shows and shows not in page.get_by_role("main").inner_text():
                 faults.append(f"{path}: does not show {shows}")
 
-    dataset = world.draft(title=title, notes=NASTY, konsep=NASTY, penanggung_jawab=NASTY)
+    indicators = [dict(World.INDIKATOR, nama=NASTY, definisi="Panjang" * 40)] * 2
+    dataset = world.draft(title=title, notes=NASTY, konsep=NASTY, penanggung_jawab=NASTY,
+                          indikator=indicators)  # fmt: skip
+    kegiatan = world.call("package_create", "produsen_dinkes",
+                          **world.kegiatan_metadata(title=title, tujuan=NASTY))["name"]  # fmt: skip
     id_, name = dataset["id"], dataset["name"]
     table = f"kode,{NASTY_CELL}\n1,{NASTY_CELL}\n".encode()
     resource = world.upload(
@@ -474,6 +511,9 @@ def test_every_page_fits_a_phone_and_shows_markup_as_text(visit: Visit, world: W
          f"/dataset/delete/{name}")  # fmt: skip
     look(produsen, f"{at}/resource/{resource}", f"{at}/resource/{resource}/delete", shows="")
     look(produsen, "/dataset/new", shows="Buat dataset")
+    look(produsen, f"/kegiatan/{kegiatan}", f"/kegiatan/edit/{kegiatan}", f"/kegiatan/?q={key}",
+         f"/kegiatan/delete/{kegiatan}", f"/dataset/{kegiatan}/pemeriksaan")  # fmt: skip
+    look(produsen, "/kegiatan/new", shows="Blok VIII")
     world.move("produsen_dinkes", id_, "ajukan")
     look(produsen, "/satudata/tugas", at)
     look(walidata, f"/satudata/antrean?q={key}", f"{at}/pemeriksaan", at, f"{at}/riwayat")

@@ -304,6 +304,14 @@ def test_new_is_saved_at_once_and_leads_to_the_first_file(post: Page, world: Wor
     assert saved.location.endswith("/en/kegiatan/edit/kegiatan-baru")
 
 
+def test_an_address_left_empty_is_made_from_the_title(post: Page, world: World) -> None:
+    new = {"title": "Alamat Sendiri", "owner_org": "dinkes", "name": "", "save": "draf"}
+    for address in ("alamat-sendiri", "alamat-sendiri-2"):
+        assert post("produsen_dinkes", "/dataset/new", **new).location.endswith(address)
+    made = post("produsen_dinkes", "/kegiatan/new", **new, tahun_kegiatan="2026")
+    assert made.location.endswith("/kegiatan/edit/alamat-sendiri-2026")
+
+
 def test_a_draft_lacks_what_it_likes(post: Page, world: World) -> None:
     form = {"title": "Kosong", "name": "serba-kosong", "owner_org": "dinkes", "save": "draf"}
     made = post("produsen_dinkes", "/dataset/new", **form, **{
@@ -329,8 +337,9 @@ def test_a_new_table_leads_to_its_variables(post: Page, world: World) -> None:
     location = upload(new, "tabel.csv", "go-dataset-complete")
     id_ = world.call("package_show", "produsen_dinkes", id=dataset["id"])["resources"][0]["id"]
     edit = f"/dataset/{dataset['name']}/resource/{id_}/edit"
-    assert location.endswith(edit)
-    assert upload(edit, "lain.csv", "go-metadata", id=id_).endswith(edit)
+    assert location.endswith(f"{edit}#langkah-variabel")
+    again = upload(edit, "lain.csv", "go-metadata", id=id_)
+    assert again.endswith(f"{edit}#langkah-variabel")
     stay = post("produsen_dinkes", edit, id=id_, name="Tabel", url="lain.csv", save="draf")
     assert stay.location.endswith(edit)
     done = post("produsen_dinkes", edit, id=id_, name="Tabel", url="lain.csv", save="x")

@@ -64,8 +64,8 @@ ckan.module('satudata-berulang', function ($) {
         document.importNode(template.content, true).querySelectorAll('[data-baris]'));
     },
 
-    // Numbers in names, ids and words follow the order.
-    _renumber: function () {
+    // Numbers in names, ids and words follow the order. Leaving: the form is on its way already.
+    _renumber: function (leaving) {
       var self = this, rows = this._rows(), name = this.name;
       var pattern = new RegExp('(^|[ -])' + name + '-(?:[0-9]+|__n__)(?=-|$)', 'g');
       rows.forEach(function (row, n) {
@@ -88,7 +88,7 @@ ckan.module('satudata-berulang', function ($) {
       });
       this._tools(rows.length);
       this.box.querySelector('[data-jumlah]').textContent = this._fill(this.options.count, { n: rows.length });
-      this._changed();
+      if (!leaving) { this._changed(); }
     },
 
     // What is for several rows shows with several.
@@ -305,7 +305,7 @@ ckan.module('satudata-berulang', function ($) {
     _dropUntouched: function () {
       var self = this, rows = this._rows().filter(function (row) { return !self._isFilled(row); });
       rows.forEach(function (row) { row.remove(); });
-      if (rows.length) { this._renumber(); }
+      if (rows.length) { this._renumber(true); }
     },
 
     // Dragging --------------------------------------------------------------------------------

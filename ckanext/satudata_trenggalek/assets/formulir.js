@@ -1,7 +1,7 @@
 // A form of the portal: items that do not apply are hidden and not sent (data-tampil), the rail tells
 // how far each step is (data-wajib), a draft comes back to the step it was saved at. Conditions are
 // those of the schema, as JSON: {field, in | not | pola}. Without JS everything is shown.
-ckan.module('satudata-formulir', function () {
+ckan.module('satudata-formulir', function ($) {
   'use strict';
 
   var each = function (list, f) { Array.prototype.forEach.call(list, f); };
@@ -13,9 +13,10 @@ ckan.module('satudata-formulir', function () {
       var self = this, form = this.form = this.el[0];
       // CKAN's script has no Indonesian words for the preview of the address.
       this.sandbox.subscribe('slug-preview-created', function (preview) {
-        preview.find('strong').text(self.options.address);
-        preview.find('button').text(self.options.change);
+        $(preview).find('strong').text(self.options.address);
+        $(preview).find('button').text(self.options.change);
       });
+      this._address();
       this._apply(form);
       this._recount();
       ['input', 'change'].forEach(function (name) {
@@ -47,6 +48,20 @@ ckan.module('satudata-formulir', function () {
         if (link) { self._open(link.getAttribute('href').slice(1), event); }
       });
       this._open(window.location.hash.slice(1));
+    },
+
+    // The address of a kegiatan is made from its title and its year: there is one for each year.
+    _address: function () {
+      var self = this, fields = this.form.elements, typed = false;
+      if (!fields.tahun_kegiatan || !fields.name || fields.name.value) { return; }
+      this.sandbox.subscribe('slug-preview-modified', function () { typed = true; });
+      [fields.title, fields.tahun_kegiatan].forEach(function (field) {
+        field.addEventListener('input', function () {
+          setTimeout(function () {  // after CKAN's script, which knows the title alone
+            if (!typed) { self.sandbox.publish('slug-target-changed', fields.title.value + ' ' + fields.tahun_kegiatan.value); }
+          }, 0);
+        });
+      });
     },
 
     // Unfold what an address points into, and put the focus there.

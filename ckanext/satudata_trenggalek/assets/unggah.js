@@ -152,7 +152,18 @@ ckan.module('satudata-unggah', function ($) {
                  page.querySelector('form#resource-edit').querySelector(this.options.errors)) {
         this._refused(page);
       } else {
-        window.location.assign(xhr.responseURL);
+        this._goOn(page, xhr.responseURL);
+      }
+    },
+
+    // A new table goes on to its variables; XHR hides the part of an address behind "#".
+    _goOn: function (page, url) {
+      if (page.querySelector('form#resource-edit [data-berulang]')) { url += '#langkah-variabel'; }
+      if (url.split('#')[0] !== window.location.href.split('#')[0]) {
+        window.location.assign(url);
+      } else {
+        window.history.replaceState(null, '', url);
+        window.location.reload();
       }
     },
 

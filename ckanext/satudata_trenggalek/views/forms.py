@@ -16,6 +16,7 @@ from ckan.views import dataset as core_dataset
 from ckan.views import resource as core_resource
 from flask import Blueprint
 from flask.typing import ResponseReturnValue as Response
+from werkzeug.datastructures import ImmutableMultiDict
 
 from ckanext.satudata_trenggalek import forms, schema, tables
 from ckanext.satudata_trenggalek import helpers as h
@@ -101,7 +102,16 @@ class NewDataset(_Ours, core_dataset.CreateView):
         return forms.copied(dataset)
 
     def post(self, package_type: str) -> Any:
-        """Save."""
+        """Save; an address that was left empty is made from the title, as the script does it."""
+        form = tk.request.form
+        title = " ".join(form.get(name, "") for name in ("title", "tahun_kegiatan")).strip()
+        if title and not form.get("name", "").strip():
+            request: Any = flask.request
+            # Core reads the form from the request.
+            request._get_current_object().form = ImmutableMultiDict(
+                [*((key, value) for key, value in form.items(multi=True) if key != "name"),
+                 ("name", forms.free_name(title))]
+            )  # fmt: skip
         return _after_dataset(super().post(package_type))
 
 
@@ -122,7 +132,7 @@ def _after_resource(dataset: str, resource: Mapping[str, Any]) -> Response:
         return _stay(url)
     if upload and upload.filename and tables.is_table(dict(resource)):
         tk.h.flash_success(tk._("Berkas tersimpan. Lengkapi variabelnya, satu baris tiap kolom."))
-        return tk.redirect_to(url)
+        return tk.redirect_to(f"{url}#langkah-variabel")
     if tk.request.form.get("save") == "again":
         return tk.redirect_to("dataset_resource.new", id=dataset)
     return tk.redirect_to("dataset.read", id=dataset)
