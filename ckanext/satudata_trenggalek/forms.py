@@ -253,7 +253,7 @@ def satudata_dugaan(resource: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         return tk.get_action("satudata_variabel_guess")({}, {"id": resource["id"]})
-    except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError, KeyError):
+    except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError):
         return None  # an officer can fill the rows by hand
 
 

@@ -174,7 +174,7 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         status: satudata_status_show of its dataset.
     """
     said: str = {
-        "dibuat": tk._("Dataset dibuat"),
+        "dibuat": tk._("{thing} dibuat"),
         "adopsi": tk._("Diambil alih dari portal sebelum alur ini ada"),
         "ajukan": tk._("Diajukan ke Walidata"),
         "batalkan": tk._("Pengajuan dibatalkan"),
@@ -190,13 +190,14 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "buka_kembali": tk._("Dibuka kembali sebagai draf"),
         "prioritas": tk._("Ditandai Data Prioritas"),
         "data_pribadi": tk._("Alasan hukum data pribadi dicatat"),
-        "dihapus": tk._("Dataset dihapus"),
-        "dihapus_permanen": tk._("Dataset dihapus permanen"),
+        "dihapus": tk._("{thing} dihapus"),
+        "dihapus_permanen": tk._("{thing} dihapus permanen"),
     }.get(event["event"]) or event["event"]
     detail = event.get("detail") or {}
     if event["event"] == "prioritas" and not detail.get("data_prioritas"):
         said = tk._("Tanda Data Prioritas dilepas")
     return said.format(
+        thing=satudata_sebutan(status),
         organization=status.get("organization_title") or "",
         time=satudata_waktu(detail.get("publish_at")),
     )
@@ -497,6 +498,11 @@ def satudata_alamat(dataset: Mapping[str, Any], page: str = "read", **query: Any
 def satudata_berberkas(dataset: Mapping[str, Any] | str) -> bool:
     """Whether datasets of this type hold files."""
     return bool(schema.fields(satudata_jenis(dataset), "resource_fields"))
+
+
+def satudata_sebutan(dataset: Mapping[str, Any]) -> str:
+    """What people call a dataset of this type, at the beginning of a sentence."""
+    return tk._("Kegiatan") if satudata_jenis(dataset) == "kegiatan" else tk._("Dataset")
 
 
 # Forms -------------------------------------------------------------------------------------------

@@ -286,6 +286,23 @@ def test_markup_in_rows_is_text_everywhere(get: Page, world: World) -> None:
         assert NASTY in unescape(body(page)), path
 
 
+def test_a_table_offers_its_variables_and_stores_none(get: Page, post: Page, world: World) -> None:
+    dataset = world.call("package_create", "produsen_dinkes", **world.metadata())
+    resource = world.upload("produsen_dinkes", dataset["id"], variabel=[])["id"]
+    path = f"/dataset/{dataset['name']}/resource/{resource}/edit"
+    page = get("produsen_dinkes", path)
+    form = sent(body(page))
+    assert [form[f"variabel-{n}-nama"] for n in range(4)] == ["kode", "kecamatan", "jumlah", ""]
+    assert form["variabel-2-tipe_data"] == "integer" and form["tanda_desimal"] == "titik"
+    assert "dugaan" in text(page) and "Diisi otomatis dari kepala kolom" in text(page)
+    assert "variabel" not in world.call("resource_show", "produsen_dinkes", id=resource)
+    form |= {key: "" for key in form if key.startswith("variabel-1-")}
+    assert post("produsen_dinkes", path, data=form, save="draf").status_code == 302
+    page = get("produsen_dinkes", path)
+    assert "Satu kolom belum punya variabel: kecamatan." in text(page)
+    assert "dugaan" not in re.sub(r"<template.*?</template>", "", body(page), flags=re.S)
+
+
 # Where a save leads ------------------------------------------------------------------------------
 def test_new_is_saved_at_once_and_leads_to_the_first_file(post: Page, world: World) -> None:
     new = {"title": "Baru", "owner_org": "dinkes"}

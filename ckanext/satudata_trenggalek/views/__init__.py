@@ -295,23 +295,26 @@ _ANSWERS = {"sesuai": True, "tidak": False, "tidak_berlaku": None}
 
 def _done(transition: str, status: Mapping[str, Any]) -> str:
     """What happened, in a sentence."""
+    thing = h.satudata_sebutan(status)
     if transition in _SCHEDULED and status["status"] == "terverifikasi" and status["publish_at"]:
-        return tk._("Disimpan. Dataset terbit otomatis pada {time}.").format(
-            time=h.satudata_waktu(status["publish_at"])
+        return tk._("Disimpan. {thing} terbit otomatis pada {time}.").format(
+            thing=thing, time=h.satudata_waktu(status["publish_at"])
         )
     return {
-        "ajukan": tk._("Dataset diajukan ke Walidata."),
-        "batalkan": tk._("Pengajuan dibatalkan. Dataset menjadi draf lagi."),
-        "kembalikan": tk._("Dataset dikembalikan ke {organization}."),
-        "setujui": tk._("Dataset disetujui."),
-        "teruskan_ke_pembina": tk._("Dataset disetujui dan diteruskan ke Pembina Data."),
-        "setujui_pembina": tk._("Dataset disetujui sebagai Pembina Data."),
-        "tolak_pembina": tk._("Dataset ditolak dan kembali ke Walidata."),
-        "batalkan_pembina": tk._("Dataset ditarik dari Pembina Data, kembali ke antrean Walidata."),
-        "terbitkan": tk._("Dataset terbit sebagai versi {version}."),
-        "tarik": tk._("Dataset ditarik dari publik."),
-        "buka_kembali": tk._("Dataset dibuka kembali sebagai draf."),
-    }[transition].format(organization=status["organization_title"] or "", version=status["version"])
+        "ajukan": tk._("{thing} diajukan ke Walidata."),
+        "batalkan": tk._("Pengajuan dibatalkan. {thing} menjadi draf lagi."),
+        "kembalikan": tk._("{thing} dikembalikan ke {organization}."),
+        "setujui": tk._("{thing} disetujui."),
+        "teruskan_ke_pembina": tk._("{thing} disetujui dan diteruskan ke Pembina Data."),
+        "setujui_pembina": tk._("{thing} disetujui sebagai Pembina Data."),
+        "tolak_pembina": tk._("{thing} ditolak dan kembali ke Walidata."),
+        "batalkan_pembina": tk._("{thing} ditarik dari Pembina Data, kembali ke antrean Walidata."),
+        "terbitkan": tk._("{thing} terbit sebagai versi {version}."),
+        "tarik": tk._("{thing} ditarik dari publik."),
+        "buka_kembali": tk._("{thing} dibuka kembali sebagai draf."),
+    }[transition].format(
+        thing=thing, organization=status["organization_title"] or "", version=status["version"]
+    )
 
 
 def _checklist(form: Mapping[str, str]) -> dict[str, dict[str, Any]]:
