@@ -279,7 +279,7 @@ def blockers(dataset: dict[str, Any]) -> list[dict[str, str]]:
     settled = {reason["sha256"] for reason in reasons(dataset["id"])}
     found = []
     for row in rows:
-        name, told = row.name or row.id, []
+        name, told = row.name or row.url.rpartition("/")[2] or row.id, []
         if not row.current or row.state in ("antre", "memuat"):
             message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
             told.append(("url", message.format(name=name)))

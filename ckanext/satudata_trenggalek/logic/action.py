@@ -285,6 +285,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
             package.id, package.type, package.name, package.title, package.owner_org,
             package.state,
             package.extras["klasifikasi"].astext.label("klasifikasi"),
+            package.extras["tahun_kegiatan"].astext.label("tahun_kegiatan"),
             package.metadata_modified,
             organization.name.label("organization"),
             organization.title.label("organization_title"),
@@ -317,6 +318,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         if whole:
             item |= {
                 "name": r.name,
+                "tahun_kegiatan": r.tahun_kegiatan,
                 "state": r.state,
                 "version": r.version,
                 "revision_of": r.revision_of,

@@ -61,15 +61,20 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         )
     )
     found = list(schema.blockers(dataset, files))
-    if not files and takes_files(package.type):
+    if not dataset["resources"] and takes_files(package.type):
         found.append(
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
     for resource in dataset["resources"]:
-        if resource["id"] not in files:
-            # What lies elsewhere can change after it was verified.
+        if (
+            resource["id"] not in files
+            and resource.get("url")
+            and resource.get("url_type") != "upload"
+        ):
+            # What lies elsewhere can change after it was verified. A file that is not there is
+            # missed by the schema.
             message = tk._("“{name}” bukan berkas unggahan. Unggah berkasnya atau hapus tautannya.")
-            message = message.format(name=resource.get("name") or resource["id"])
+            message = message.format(name=resource.get("name") or resource["url"])
             found.append({"field": f"resources/{resource['id']}/url", "message": message})
     found += tables.blockers(dataset)
     named = kegiatan.of(package)
