@@ -47,7 +47,8 @@ ckan.module('satudata-formulir', function ($) {
         var link = event.target.closest && event.target.closest('a[href^="#"]');
         if (link) { self._open(link.getAttribute('href').slice(1), event); }
       });
-      this._open(window.location.hash.slice(1));
+      var summary = form.querySelector('.sd-errors');
+      if (summary) { summary.focus(); } else { this._open(window.location.hash.slice(1)); }
     },
 
     // The address of a kegiatan is made from its title and its year: there is one for each year.
