@@ -510,6 +510,10 @@ def test_pages_of_kegiatan(get: Page, world: World) -> None:
     assert f"/kegiatan/edit/{hidden['name']}" in body(
         get("produsen_dinkes", f"/kegiatan/{hidden['name']}")
     )
+    world.move("produsen_dinkes", hidden["id"], "ajukan")
+    for path in (f"/dataset/{hidden['name']}/riwayat", f"/dataset/{hidden['name']}/pemeriksaan"):
+        assert f'href="/kegiatan/{hidden["name"]}"' in body(get("walidata", path)), path
+    assert "Kegiatan dibuat" in text(get("walidata", f"/dataset/{hidden['name']}/riwayat"))
     tasks = body(get("produsen_dinkes", "/satudata/tugas"))
     assert f"/kegiatan/{hidden['name']}" in tasks and "/kegiatan/new" in tasks
 
