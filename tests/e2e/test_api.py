@@ -13,7 +13,7 @@ import requests
 
 from tests.world import World
 
-CSV = "kode,kecamatan,stunting\n35.03.01,Panggul,12\n35.03.02,Munjungan,7\n"
+CSV = "kode,kecamatan,jumlah\n35.03.01,Panggul,12\n35.03.02,Munjungan,7\n"
 
 
 class Api:
@@ -98,6 +98,11 @@ def test_data_prioritas_by_api(world: World, api: Callable[[str | None], Api]) -
     )
     assert upload.status_code == 200, upload.text
     resource = upload.json()["result"]["id"]
+    # What the portal reads off the file is offered; the program completes and saves it.
+    offered = produsen("satudata_variabel_guess", id=resource)["variabel"]
+    assert [row["tipe_data"] for row in offered] == ["character", "character", "integer"]
+    rows = [{**ours, **row} for ours, row in zip(World.VARIABEL, offered, strict=True)]
+    produsen("resource_patch", id=resource, variabel=rows)
     status = loaded(produsen, id_)
     assert status["status"] == "draf" and status["blockers"] == []
     assert [t["name"] for t in status["transitions"]] == ["ajukan"]
