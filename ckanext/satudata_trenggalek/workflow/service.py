@@ -61,7 +61,7 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
         )
     )
     found = list(schema.blockers(dataset, files))
-    if not dataset["resources"] and takes_files(package.type):
+    if not files and takes_files(package.type):
         found.append(
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
