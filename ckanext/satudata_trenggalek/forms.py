@@ -422,28 +422,37 @@ def satudata_kegiatan(chosen: str | None, q: str = "") -> dict[str, Any]:
         found = {"count": 0, "results": []}
     results = list(found["results"])
     if chosen and all(chosen not in (row["id"], row["name"]) for row in results):
-        row = kegiatan.standing(chosen)
-        results.insert(0, dict(row._mapping) if row else {"id": chosen, "title": chosen})
+        # Of what the reader may not see the address alone is told, which they sent themselves.
+        results.insert(0, _kegiatan(chosen) or {"id": chosen, "title": chosen})
     return {"results": results, "count": found["count"]}
 
 
-def satudata_kegiatan_dari(dataset: Mapping[str, Any]) -> dict[str, Any] | None:
+def _kegiatan(named: str) -> dict[str, Any] | None:
+    """A kegiatan that the reader may see, as satudata_kegiatan_list has it; None for any other."""
+    try:
+        shown = tk.get_action("package_show")({}, {"id": named})
+    except (tk.NotAuthorized, tk.ObjectNotFound):
+        return None
+    row = kegiatan.standing(shown["id"])
+    if row is None:
+        return None
+    organization = (shown.get("organization") or {}).get("title")
+    return {**row._mapping, "type": shown["type"], "organization_title": organization,
+            "tahun_kegiatan": shown.get("tahun_kegiatan")}  # fmt: skip
+
+
+def satudata_kegiatan_dari(dataset: Mapping[str, Any], member: bool) -> dict[str, Any] | None:
     """The kegiatan of a dataset: id, title, tahun_kegiatan, status, and name where it can be read.
 
     Args:
         dataset: as package_show gives it.
+        member: whether the reader works on the dataset, and so is told what it points to.
     """
     chosen = dataset.get(kegiatan.FIELD)
-    row = kegiatan.standing(chosen)
-    if row is None:
-        return None
-    found = dict(row._mapping)
-    try:
-        shown = tk.get_action("package_show")({}, {"id": row.id})
-    except (tk.NotAuthorized, tk.ObjectNotFound):
-        # The public learns of a kegiatan when it is published.
-        return None if tk.current_user.is_anonymous else {**found, "name": ""}
-    return {**found, "type": shown["type"], "tahun_kegiatan": shown.get("tahun_kegiatan")}
+    found = _kegiatan(chosen) if chosen else None
+    if found is None and member and (row := kegiatan.standing(chosen)):
+        return {**row._mapping, "name": ""}
+    return found
 
 
 #: Datasets that the page of a kegiatan lists.

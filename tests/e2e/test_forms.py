@@ -9,7 +9,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.test_portal import button, decide, judge, link, review, says
+from tests.e2e.test_portal import button, decide, judge, link, says
 from tests.world import World
 
 Visit = Callable[..., Page]
@@ -79,6 +79,8 @@ def cell(page: Page, row: int, item: str, block: str = "variabel") -> Locator:
 
 
 def titles(page: Page, block: str = "variabel") -> list[str]:
+    """Names of the rows in their order; of a page that is there as a whole."""
+    page.wait_for_load_state()
     return page.evaluate(
         "block => [...document.querySelectorAll(`[data-daftar] [id^=field-${block}-][id$=-nama]`)]"
         ".map(e => e.value)", block,
@@ -143,7 +145,9 @@ def test_a_survey_is_filled_submitted_checked_and_published(visit: Visit, world:
     button(produsen, "Ajukan").click()
     says(produsen, "diajukan ke Walidata.")
 
-    review(walidata, title)
+    walidata.goto("/satudata/antrean")
+    link(walidata, f"{title}, 2026").click()
+    expect(walidata.get_by_role("heading", level=1, name=title)).to_be_visible()
     expect(walidata.get_by_text("MS-Keg 5.5")).to_be_visible()
     expect(walidata.get_by_text("0,05")).to_be_visible()
     judge(walidata)

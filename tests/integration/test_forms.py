@@ -484,6 +484,9 @@ def test_the_picker_searches_and_keeps_what_is_chosen(get: Page, world: World) -
     assert other["id"] not in foreign and "Tidak ada kegiatan yang cocok" in foreign
     anonymous = get(None, "/satudata/kegiatan/pilihan?q=kompilasi")
     assert id_ not in body(anonymous)
+    for stranger in (None, "warga", "produsen_dukcapil"):
+        page = get(stranger, f"/satudata/kegiatan/pilihan?id_kegiatan={other['id']}")
+        assert "Survei Kepuasan" not in text(page), stranger
 
 
 def test_pages_of_kegiatan(get: Page, world: World) -> None:
