@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+import backup
 from home import BIN, SERVICES
 from processes import Problem, say
 from services import CODE, ROOT, Installation
@@ -106,6 +107,9 @@ def aslist(value: str | list[str] | None) -> list[str]:
 class TestPortal(Portal):
     """The services of the tests: a home below the portal's, made anew for each run."""
 
+    #: The settings that the tests begin with.
+    base = "test.ini"
+
     def __init__(self, portal: Portal) -> None:
         super().__init__(portal.home / "test", lib=portal.lib)
         self.server_ini = self.home / "server.ini"
@@ -118,7 +122,9 @@ class TestPortal(Portal):
         """
         local = self.local_settings()
         lines = [f"{key} = {value}" for key, value in local.items()]
-        self.write(self.ini, "\n".join(["[app:main]", f"use = config:{CODE}/test.ini", *lines, ""]))
+        self.write(
+            self.ini, "\n".join(["[app:main]", f"use = config:{CODE}/{self.base}", *lines, ""])
+        )
         redis = local["ckan.redis.url"].replace("/0?", "/1?")
         self.write(
             self.server_ini,
@@ -155,7 +161,9 @@ class TestPortal(Portal):
         )
 
     def pytest(self, args: list[str]) -> int:
-        """Runs pytest on fresh services."""
+        """Runs pytest on fresh services; with --baseline on CKAN without the portal's plugin."""
+        if "--baseline" in args:
+            self.base = "deploy/baseline.ini"
         return self.measured(
             [
                 BIN / "pytest", f"--ckan-ini={self.ini}", "-o", f"cache_dir={self.tmp}/pytest",
@@ -238,9 +246,14 @@ def lint() -> int:
         ["pyright", "--pythonpath", sys.executable],
         ["lint-imports", "--no-logo"],
     )
-    return max(
-        subprocess.run([BIN / name, *args], cwd=ROOT).returncode for name, *args in commands
-    )
+    return max(subprocess.run([BIN / name, *args], cwd=ROOT).returncode for name, *args in commands)
+
+
+def wrong(problems: list[str]) -> int:
+    """Says what is wrong with the data; the exit status is for who runs it at night."""
+    for problem in problems:
+        say(f"portal: {problem}")
+    return 1 if problems else 0
 
 
 def main(argv: list[str]) -> int:
@@ -280,6 +293,12 @@ def main(argv: list[str]) -> int:
             TestPortal(portal).serve()
         case "run-schedule", []:
             portal.run_schedule()
+        case "backup", [file]:
+            with portal.locked():
+                return wrong(backup.make(portal, Path(file)))
+        case "restore", [file] | [file, "--yes"]:
+            with portal.locked():
+                return wrong(backup.restore(portal, Path(file), yes=len(args) == 2))
         case "lint", []:
             return lint()
         case _:

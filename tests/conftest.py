@@ -21,6 +21,22 @@ from tests.world import World
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Tests on CKAN without the portal's plugin, which ./portal test has started for them."""
+    parser.addoption(
+        "--baseline", action="store_true", help="try the doors of tests/gate on plain CKAN"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The tests of the portal, or those of plain CKAN."""
+    baseline = config.getoption("--baseline")
+    left_out = [i for i in items if (i.get_closest_marker("baseline") is not None) != baseline]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests/unit"
 

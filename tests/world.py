@@ -120,7 +120,7 @@ class World:
             self.ids[name] = organization["id"]
             # Core makes the creator an admin of it, and so gives a sysadmin its peran.
             self.call("organization_member_delete", site, id=name, username=site["user"])
-            self.call("satudata_peran_set", "admin", organization=name, peran=peran)
+            self.give_peran(name, peran)
         for name, (organization, capacity) in self.PEOPLE.items():
             if organization:
                 self.call(
@@ -130,6 +130,10 @@ class World:
                     username=name,
                     role=capacity,
                 )
+
+    def give_peran(self, organization: str, peran: list[str]) -> None:
+        """Give an organization exactly these peran."""
+        self.call("satudata_peran_set", "admin", organization=organization, peran=peran)
 
     def call(self, action: str, user: str | dict[str, Any] | None, /, **data: Any) -> Any:
         """Call an action as a user (with access checks), as None anonymously, or in a context."""
@@ -253,12 +257,12 @@ class World:
                 for name in tables.column_names(header)
             ]
             more.setdefault("variabel", rows)
+        more.setdefault("format", filename.rsplit(".", 1)[-1].upper())
         resource = self.call(
             "resource_create",
             user,
             package_id=dataset,
             name=filename,
-            format=filename.rsplit(".", 1)[-1].upper(),
             upload=FileStorage(io.BytesIO(data), filename=filename),
             **more,
         )

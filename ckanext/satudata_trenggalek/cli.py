@@ -79,6 +79,8 @@ def anchor(renew: bool) -> None:
 def reconcile(fix: bool) -> None:
     """Compare the database with Solr, and tables with their files."""
     problems = maintenance.reconcile(fix)
+    if fix:
+        files.empty_trash()
     requeued = tables.requeue_stuck() if fix else 0
     removed = files.collect() if fix else 0
     if fix:

@@ -32,6 +32,7 @@ from ckan.types import Response
 from file_keeper.default.adapters.fs import FsStorage
 
 from .model import Pointer
+from .workflow.table import UNGATED_TYPES
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ SAMPLE = 1 << 16
 PARTS = "tmp"
 #: First key of our PostgreSQL advisory locks on content; the second is made from the hash.
 LOCK = 0x5D1F
+#: Key of the lock that a backup holds (deploy/backup.py) while it copies what is to be kept.
+BACKUP = 0x5D22
 
 #: Shown in the browser from the portal's own address; all else is downloaded. No type that can
 #: hold script (HTML, SVG, XML) belongs here.
@@ -470,6 +473,15 @@ def _store(sha256: str, size: int, stream: IO[bytes]) -> None:
             os.remove(path)
 
 
+#: How long a deleted dataset keeps its files, so that it can be restored with them.
+TRASH_DAYS = 7
+#: Ids of the datasets deleted longer ago. Only drafts are ever deleted; the event says when.
+_TRASH = f"""
+    SELECT p.id FROM package p WHERE p.state = 'deleted' AND p.type <> ALL (:ungated)
+      AND NOT EXISTS (SELECT 1 FROM satudata_event e WHERE e.package_id = p.id
+        AND e.event = 'dihapus' AND e.at > now() - interval '{TRASH_DAYS} days')
+"""
+
 _REFERENCED = """
     SELECT sha256 FROM satudata_file
     UNION SELECT f->>'sha256' FROM satudata_publication p
@@ -477,8 +489,30 @@ _REFERENCED = """
 """
 
 
+def empty_trash() -> int:
+    """Take the files from datasets that were deleted more than `TRASH_DAYS` ago.
+
+    One that is restored later asks for its files again. `collect` removes the bytes, the next
+    `reconcile` the tables.
+
+    Returns:
+        how many resources had one.
+    """
+    assert model.meta.engine
+    with model.meta.engine.begin() as connection:
+        return connection.execute(
+            sa.text(
+                "DELETE FROM satudata_file f USING resource r WHERE r.id = f.resource_id"
+                f" AND r.package_id IN ({_TRASH})"
+            ),
+            {"ungated": list(UNGATED_TYPES)},
+        ).rowcount
+
+
 def collect(grace_hours: float = 24) -> int:
     """Remove content that no resource and no publication of an existing dataset points to.
+
+    Nothing is removed while a backup is made.
 
     Args:
         grace_hours: how long content (or the part of a broken upload) is left alone.
@@ -508,8 +542,11 @@ def collect(grace_hours: float = 24) -> int:
         with model.meta.engine.begin() as connection:
             # An upload of the same bytes holds the lock until its pointer is committed.
             free = connection.scalar(
-                sa.text("SELECT pg_try_advisory_xact_lock(:lock, :key)"),
-                {"lock": LOCK, "key": _lock_key(sha256)},
+                sa.text(
+                    "SELECT pg_try_advisory_xact_lock_shared(:backup)"
+                    " AND pg_try_advisory_xact_lock(:lock, :key)"
+                ),
+                {"backup": BACKUP, "lock": LOCK, "key": _lock_key(sha256)},
             )
             used = free and connection.scalar(
                 sa.text(f"SELECT :sha256 IN ({_REFERENCED})"), {"sha256": sha256}

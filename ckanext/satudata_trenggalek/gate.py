@@ -40,6 +40,11 @@ def _after_begin(_session: object, _transaction: object, connection: sa.Connecti
         _tell_actor(connection)
 
 
+def actor() -> str | None:
+    """Id of the user on whose behalf rows change now."""
+    return _actor.get()
+
+
 @contextmanager
 def acting(user_id: str | None) -> Iterator[None]:
     """Within it, the triggers remember user_id as the maker of what changes.
@@ -78,6 +83,7 @@ def messages() -> dict[str, tuple[str, str]]:
             "name",
             tk._("Nama ini sudah dipakai dataset yang pernah terbit. Pilih nama lain."),
         ),
+        ddl.ID_TAKEN: ("id", tk._("Id ini milik dataset yang pernah ada. Kosongkan id.")),
         ddl.IN_USE: (
             "state",
             tk._(

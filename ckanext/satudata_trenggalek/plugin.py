@@ -10,6 +10,7 @@ from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
 from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, schema_check
+from ckanext.satudata_trenggalek.doors import accounts as accounts  # it listens
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
 from ckanext.satudata_trenggalek.logic import action, auth, data, data_auth

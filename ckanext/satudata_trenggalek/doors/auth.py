@@ -24,9 +24,6 @@ from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES, 
 _OK: AuthResult = {"success": True}
 
 
-_OK: AuthResult = {"success": True}
-
-
 def _no(message: str) -> AuthResult:
     return {"success": False, "msg": message}
 
@@ -136,6 +133,8 @@ def _api_token_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResul
 
 _BULK = engine.N_("Dataset terbit satu per satu melalui pemeriksaan Walidata.")
 _LOADER = engine.N_("Tabel hanya diisi portal dari berkas. Unggah berkas yang baru.")
+_RELATED = engine.N_("Hubungan antardataset tidak dipakai di portal ini.")
+_WORDS = engine.N_("Isian dataset tidak diterjemahkan di luar datasetnya.")
 
 AUTH: dict[str, Any] = {
     "api_token_create": _api_token_create,
@@ -157,20 +156,18 @@ AUTH: dict[str, Any] = {
                 lambda _context, data: package_of_view(data),
                 ("resource_view_create", "resource_view_update", "resource_view_delete"),
             ),
-            (
-                lambda _context, data: package_of(data, "subject"),
-                (
-                    "package_relationship_create",
-                    "package_relationship_update",
-                    "package_relationship_delete",
-                ),
-            ),
+            (lambda _context, data: package_of(data, "subject"), ("package_relationship_delete",)),
         )
         for name in names
     },
     **{
         name: _nobody(_BULK)
         for name in ("bulk_update_public", "bulk_update_private", "bulk_update_delete")
+    },
+    "term_translation_update": _nobody(_WORDS),
+    **{
+        name: _nobody(_RELATED)
+        for name in ("package_relationship_create", "package_relationship_update")
     },
     **{
         name: _nobody(_LOADER)

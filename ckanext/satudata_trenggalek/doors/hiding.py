@@ -17,13 +17,13 @@ from ckanext.satudata_trenggalek.doors import (
     may_see,
     package_of,
     package_of_resource,
+    package_of_view,
     text,
-    user_of,
 )
 from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES
 
 
-def _unknown(find: Callable[[Any], core.Package | None], key: str) -> Any:
+def _unknown(find: Callable[[Any], core.Package | None], *keys: str) -> Any:
     """An action that answers for what the caller may not see as for what does not exist.
 
     Core says 403, often with the id: that tells the dataset exists.
@@ -31,7 +31,8 @@ def _unknown(find: Callable[[Any], core.Package | None], key: str) -> Any:
 
     def action(next_action: Any, context: Any, data_dict: Any) -> Any:
         data = data_dict or {}
-        if data.get(key) is not None and not context.get("ignore_auth"):
+        asked = any(data.get(key) is not None for key in keys)
+        if asked and not context.get("ignore_auth"):
             package = find(data)
             if package is None or not may_see(context, package):
                 raise tk.ObjectNotFound()
@@ -123,13 +124,15 @@ def _groups(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 def _tag(next_action: Any, context: Any, data_dict: Any) -> Any:
     tag = next_action(context, data_dict)
+    if not tag["vocabulary_id"] and not _public_tags(tag["name"]):
+        raise tk.ObjectNotFound()
     if "packages" in tag:
         tag["packages"] = [row for row in tag["packages"] if row["type"] not in ASIDE_TYPES]
     return tag
 
 
-def _public(column: Any, join: Any) -> set[Any]:
-    """The values of a column in published datasets."""
+def _public(column: Any, join: Any, *values: str) -> set[Any]:
+    """The values of a column in published datasets; of these values, if given."""
     package = core.package_table.c
     query = (
         sa.select(column)
@@ -137,15 +140,17 @@ def _public(column: Any, join: Any) -> set[Any]:
         .where(package.private.is_(False), package.state == "active")
         .distinct()
     )
+    if values:
+        query = query.where(column.in_(values))
     return set(core.Session.scalars(query))
 
 
-def _public_tags() -> set[str]:
+def _public_tags(*names: str) -> set[str]:
     link, tag = core.package_tag_table, core.tag_table
     join = link.join(tag, tag.c.id == link.c.tag_id).join(
         core.package_table, core.package_table.c.id == link.c.package_id
     )
-    return _public(tag.c.name, join)
+    return _public(tag.c.name, join, *names)
 
 
 def _tags(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -175,21 +180,12 @@ def _members(next_action: Any, context: Any, data_dict: Any) -> Any:
     return [row for row in rows if row[1] != "package" or row[0] in public]
 
 
-def _user(next_action: Any, context: Any, data_dict: Any) -> Any:
-    """How many drafts somebody has is their own matter."""
-    shown, user = next_action(context, data_dict), user_of(context)
-    if "number_created_packages" in shown and not (
-        user and (user.sysadmin or user.id == shown["id"])
-    ):
-        package = core.package_table.c
-        shown["number_created_packages"] = core.Session.scalar(
-            sa.select(sa.func.count()).where(
-                package.creator_user_id == shown["id"],
-                package.private.is_(False),
-                package.state == "active",
-            )
-        )
-    return shown
+def _package_of_task(data: Any) -> core.Package | None:
+    """The dataset of a task, by its id or by what it is done for."""
+    name = text(data.get("id"))
+    task = core.TaskStatus.get(name) if name else None
+    entity = task.entity_id if task else data.get("entity_id")
+    return package_of_resource(entity) or package_of({"id": entity}, "id")
 
 
 def _chained(name: str, function: Any, reads: bool) -> Any:
@@ -217,7 +213,6 @@ ACTIONS: dict[str, Any] = {
         (_tags, True, ("tag_list", "tag_search", "tag_autocomplete")),
         (_formats, True, ("format_autocomplete",)),
         (_members, True, ("member_list",)),
-        (_user, True, ("user_show",)),
         (
             _by_id,
             True,
@@ -230,6 +225,8 @@ ACTIONS: dict[str, Any] = {
         ),
         (_by_id, False, ("follow_dataset",)),
         (_by_resource, True, ("resource_view_list", "datastore_info")),
+        (_unknown(package_of_view, "id"), True, ("resource_view_show",)),
+        (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),
         (
             _unknown(lambda data: package_of_resource(data.get("resource_id")), "resource_id"),
             True,

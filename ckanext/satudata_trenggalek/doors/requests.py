@@ -1,4 +1,5 @@
-"""Requests as such: who may send them with somebody's session, and what a cache may keep."""
+"""Requests as such: who may send them with somebody's session, which pages there are for whom, and
+what a cache may keep."""
 
 from __future__ import annotations
 
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 import ckan.plugins.toolkit as tk
 import flask
 from flask import Response
+
+from ckanext.satudata_trenggalek.doors import may_see, package_of, package_of_resource
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
 
@@ -47,18 +50,50 @@ def same_origin() -> Any:
     return {"success": False, "error": error}, 403
 
 
+#: Views that ask for the dataset themselves, and answer 404.
+_ASKING = (".read", ".download")
+
+
+def hidden_pages() -> None:
+    """Answer for pages of a dataset that the reader may not see as for those of an unknown one.
+
+    Core asks for the right to edit first: 403 for what is there, 404 or a 500 for what isn't.
+
+    Raises:
+        werkzeug.exceptions.NotFound: in the words of core.
+    """
+    endpoint, args = flask.request.endpoint or "", flask.request.view_args or {}
+    if "id" not in args or endpoint.endswith(_ASKING):
+        return
+    if "package_type" not in args and endpoint != "datastore.dictionary":
+        return
+    package, resource = package_of(args, "id"), args.get("resource_id")
+    context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
+    if package is None or not may_see(context, package):
+        tk.abort(404, tk._("Dataset not found"))
+    elif resource and package_of_resource(resource) is not package:
+        tk.abort(404, tk._("Resource not found"))
+
+
 #: Text that people write may hold Markdown images; nothing of a page comes from another host.
 _POLICY = "img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+
+
+#: The same for everybody.
+_SHARED = ("static", "webassets.index", "api.i18n_js_translations")
 
 
 def headers(response: Response) -> Response:
     """What a browser may load, and what a cache in front of the portal may keep.
 
-    What the API answers to a known user is for no cache.
+    What a known user is answered is for no cache, nor is it when and why somebody was refused: what
+    isn't there today may be published tomorrow.
     """
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", _POLICY)
-    if flask.request.path.startswith("/api/") and tk.current_user.is_authenticated:
+    if flask.request.endpoint in _SHARED:
+        return response
+    if response.status_code >= 400 or tk.current_user.is_authenticated:
         flask.request.environ["__no_cache__"] = True
         response.headers["Cache-Control"] = "private, no-store"
     return response
@@ -70,4 +105,5 @@ def middleware(app: Any) -> None:
     # Python's cookie jar drop the session.
     app.config["SESSION_COOKIE_DOMAIN"] = app.config.get("SESSION_COOKIE_DOMAIN") or None
     app.before_request(same_origin)
+    app.before_request(hidden_pages)
     app.after_request(headers)

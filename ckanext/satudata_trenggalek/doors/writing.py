@@ -96,6 +96,7 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
         raise tk.ValidationError({"type": [tk._("Jenis dataset ini tidak dipakai di portal ini.")]})
     if data_dict.get("resources"):
         _refuse_files("package_create", context, data_dict, type_)
+    _own_resources("package_create", context, data_dict, None)
     for resource in data_dict.get("resources") or []:
         # Core asks the uploader in package_update only.
         if isinstance(resource, dict):
@@ -103,6 +104,30 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
     result = _guarded(next_action, context, data_dict)
     _sync(result)
     return result
+
+
+def _own_resources(
+    access: str, context: Any, data: dict[str, Any], package: core.Package | None
+) -> None:
+    """Refuse ids of resources that are not the dataset's.
+
+    Ids are made by the portal: under a chosen one, what another resource left behind would come
+    back to life (core lets the id of a deleted resource be used again).
+
+    Raises:
+        tk.NotAuthorized: by the auth function `access`.
+        tk.ValidationError: on `id` of the resource.
+    """
+    sent = data.get("resources")
+    ids = [r.get("id") for r in sent if isinstance(r, dict)] if isinstance(sent, list) else []
+    if not any(ids):
+        return
+    known = {row.id for row in package.resources_all} if package else set()
+    message = tk._("Id berkas dibuat oleh portal. Kosongkan.")
+    errors: Any = [{"id": [message]} if id_ and id_ not in known else {} for id_ in ids]
+    if any(errors):
+        tk.check_access(access, context, {"id": package.id} if package else data)
+        raise tk.ValidationError({"resources": errors})
 
 
 def _texts(data: dict[str, Any], *keys: str) -> None:
@@ -175,6 +200,7 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
             raise tk.ValidationError({"type": [tk._("Jenis dataset tidak dapat diubah.")]})
         if data_dict.get("resources"):
             _refuse_files("package_update", context, {"id": package.id}, package.type)
+        _own_resources("package_update", context, data_dict, package)
         private = data_dict.get("private")
         if package.private and private is not None and _is_false(private):
             # Who may not even edit learns that first.
@@ -293,6 +319,24 @@ def _loader_only(_next_action: Any, _context: Any, _data_dict: Any) -> Any:
     raise tk.NotAuthorized(tk._("Tabel hanya diisi portal dari berkas. Unggah berkas yang baru."))
 
 
+def _no_file_of_data(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Files of the API (`file_create` and its kin) are none of a dataset's.
+
+    A file registered in the storage of resources could be deleted, or given to whoever may then
+    read it; one given to a dataset would be public with it.
+    """
+    resources = tk.config["ckan.files.default_storages.resource"]
+    storage = data_dict.get("storage") or tk.config["ckan.files.default_storages.default"]
+    if storage == resources or data_dict.get("owner_type") in ("package", "resource"):
+        raise tk.NotAuthorized(tk._("Berkas data diunggah pada datasetnya."))
+    return next_action(context, data_dict)
+
+
+def _unrelated(_next_action: Any, _context: Any, _data_dict: Any) -> Any:
+    """Core shows ids of partners that are not public, and can't index what has some."""
+    raise tk.NotAuthorized(tk._("Hubungan antardataset tidak dipakai di portal ini."))
+
+
 def _of_known_package(next_action: Any, context: Any, data_dict: Any) -> Any:
     _known(context, data_dict.get("id"), package_of(data_dict, "id"))
     return _guarded(next_action, context, data_dict)
@@ -341,13 +385,13 @@ ACTIONS: dict[str, Any] = {
             (
                 "member_create",
                 "member_delete",
+                "user_update",
+                "user_delete",
                 "resource_view_create",
                 "resource_view_update",
                 "resource_view_reorder",
                 "resource_view_delete",
                 "resource_view_clear",
-                "package_relationship_create",
-                "package_relationship_update",
                 "package_relationship_delete",
                 "group_delete",
                 "group_purge",
@@ -362,6 +406,8 @@ ACTIONS: dict[str, Any] = {
             _without_packages,
             ("group_create", "group_update", "organization_create", "organization_update"),
         ),
+        (_unrelated, ("package_relationship_create", "package_relationship_update")),
+        (_no_file_of_data, ("file_create", "file_register", "file_ownership_transfer")),
         (
             _loader_only,
             (

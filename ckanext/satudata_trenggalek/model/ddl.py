@@ -21,7 +21,7 @@ from ckanext.satudata_trenggalek.workflow.table import EDITABLE, PUBLIC, UNGATED
 #: Constraint names that the triggers raise with; gate.py turns them into messages.
 UNVERIFIED, FROZEN, UNADOPTED = "satudata_unverified", "satudata_frozen", "satudata_unadopted"
 NAME_TAKEN, APPEND_ONLY = "satudata_name_taken", "satudata_append_only"
-IN_USE = "satudata_in_use"
+IN_USE, ID_TAKEN = "satudata_in_use", "satudata_id_taken"
 
 
 def _array(values: tuple[str, ...]) -> str:
@@ -80,6 +80,10 @@ BEGIN
     {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
   END IF;
   IF TG_OP = 'INSERT' THEN
+    -- The record of what was purged is not gone on with by something else.
+    IF EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id) THEN
+      {_raise(ID_TAKEN, "the id %s belonged to a dataset", "NEW.id")}
+    END IF;
     IF NEW.type = ANY ({_array(UNGATED_TYPES)}) THEN RETURN NEW; END IF;
     IF NEW.private IS NOT TRUE THEN
       {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
@@ -180,6 +184,10 @@ BEGIN
     RETURN OLD;
   END IF;
   PERFORM satudata_touch(NEW.package_id, 'resource ' || NEW.id);
+  IF NEW.state = 'deleted' THEN
+    -- Core lets its id be used again: nothing comes back with it.
+    DELETE FROM satudata_file WHERE resource_id = NEW.id;
+  END IF;
   RETURN NEW;
 END""",
     # Children of package and resource: which dataset does the row belong to, before and after?

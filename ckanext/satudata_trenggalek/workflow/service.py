@@ -157,8 +157,21 @@ def record(
         at: when; now if None.
         **fields: further columns of model.Event.
     """
-    session = core.Session
-    last = session.execute(
+    row = next_event(package_id, actor_name, event, at, **fields)
+    core.Session.add(row)
+    core.Session.flush()
+    return row
+
+
+def next_event(
+    package_id: str,
+    actor_name: str,
+    event: str,
+    at: dt.datetime | None = None,
+    **fields: Any,
+) -> model.Event:
+    """The event that `record` appends, not yet in the session."""
+    last = core.Session.execute(
         sa.select(model.Event.seq, model.Event.hash)
         .where(model.Event.package_id == package_id)
         .order_by(model.Event.seq.desc())
@@ -174,8 +187,6 @@ def record(
         **fields,
     )
     row.hash = event_hash(row)
-    session.add(row)
-    session.flush()
     return row
 
 

@@ -1,0 +1,118 @@
+"""Who may act: each change of it is an event, in the transaction that makes it.
+
+CKAN lets a sysadmin set another's password or e-mail address and act as them, and whoever makes a
+user an editor gives them a peran. That stays possible, but not unseen: the chain of each
+organization in which the user holds a peran (of a sysadmin: the user's own) says who changed what,
+never the address or the password itself. Seen are all changes by CKAN's models: API, pages and
+command line; not SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ckan.model as core
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+from flask import has_request_context
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from ckanext.satudata_trenggalek import gate, model, peran
+from ckanext.satudata_trenggalek.workflow import service
+from ckanext.satudata_trenggalek.workflow.table import SISTEM
+
+#: Names of the events.
+MEMBERSHIP, ACCOUNT = "keanggotaan", "akun"
+#: Attribute of a user -> what an event calls it.
+_WATCHED = {
+    "name": "nama",
+    "email": "email",
+    "_password": "kata_sandi",
+    "sysadmin": "admin_sistem",
+    "state": "keadaan",
+}
+#: First key of the PostgreSQL advisory locks on chains that have no status row.
+_LOCK = 0x5D23
+
+
+def _load_before(*_: object) -> None:
+    """For a listener that makes SQLAlchemy load the value that is about to be replaced."""
+
+
+for _attribute in (core.Member.state, core.Member.capacity):
+    event.listen(_attribute, "set", _load_before, active_history=True)
+
+
+def _before(row: Any, name: str) -> Any:
+    """An attribute as it was before the flush."""
+    old = sa.inspect(row).attrs[name].history.deleted
+    return old[0] if old else getattr(row, name)
+
+
+def _memberships(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for row in {*session.new, *session.dirty, *session.deleted}:
+        if not isinstance(row, core.Member) or row.table_name != "user":
+            continue
+        old = None if row in session.new else (_before(row, "state"), _before(row, "capacity"))
+        new = None if row in session.deleted else (row.state, row.capacity)
+        before, after = (pair[1] if pair and pair[0] == "active" else None for pair in (old, new))
+        if before != after and row.group_id:
+            detail = {"pengguna": row.table_id, "sebelum": before, "sesudah": after}
+            yield row.group_id, MEMBERSHIP, detail
+
+
+def _accounts(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for row in session.dirty:
+        if not isinstance(row, core.User):
+            continue
+        state: Any = sa.inspect(row)
+        attributes = state.attrs
+        changed = [
+            word for name, word in _WATCHED.items() if attributes[name].history.has_changes()
+        ]
+        if not changed:
+            continue
+        detail = {"pengguna": row.id, "ubah": changed}
+        yield from ((id_, ACCOUNT, detail) for id_, held in peran.of_user(row.id).items() if held)
+        if row.sysadmin or _before(row, "sysadmin"):
+            yield row.id, ACCOUNT, detail
+
+
+def _actor() -> str:
+    user = core.Session.get(core.User, gate.actor() or "")
+    if user is None and has_request_context() and tk.current_user.is_authenticated:
+        return tk.current_user.name
+    return user.name if user else SISTEM
+
+
+@event.listens_for(core.Session, "after_flush")
+def _record(session: Session, _context: object) -> None:
+    found = [*_memberships(session), *_accounts(session)]
+    if not found:
+        return
+    users = core.user_table.c
+    wanted = {detail["pengguna"] for _chain, _name, detail in found}
+    rows = session.execute(sa.select(users.id, users.name).where(users.id.in_(wanted)))
+    names = {row.id: row.name for row in rows}
+    groups = core.group_table.c
+    chains = {
+        *session.scalars(
+            sa.select(groups.id).where(groups.is_organization, groups.id.in_({f[0] for f in found}))
+        ),
+        *names,
+    }
+    # In one order, so that two who change the same never wait for each other.
+    for chain, name, detail in sorted(found, key=lambda item: item[:2]):
+        if chain in chains:
+            session.execute(
+                sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:chain))"),
+                {"lock": _LOCK, "chain": chain},
+            )
+            detail = {**detail, "pengguna": names[detail["pengguna"]]}
+            row = service.next_event(chain, _actor(), name, detail=detail)
+            # Not through the session, which is in its flush.
+            columns = model.Event.__table__.columns.keys()
+            values = {column: getattr(row, column) for column in columns if column != "xid"}
+            session.execute(sa.insert(model.Event), values)

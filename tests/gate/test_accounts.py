@@ -1,0 +1,113 @@
+"""Whoever changes who may act is seen: membership, e-mail, password, sysadmin."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import ckan.model as model
+import pytest
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek import maintenance
+from ckanext.satudata_trenggalek.model import Event
+from tests.world import World
+
+
+@pytest.fixture
+def person(world: World) -> str:
+    """An editor of dukcapil."""
+    name = f"pegawai-{uuid.uuid4().hex[:8]}"
+    root = {"ignore_auth": True, "user": "admin"}
+    data = {"name": name, "email": f"{name}@example.id", "password": "rahasia-123"}
+    world.ids[name] = world.call("user_create", root, **data)["id"]
+    member(world, "admin", name, "editor")
+    return name
+
+
+def member(world: World, who: str, name: str, role: str) -> None:
+    world.call("organization_member_create", who, id="dukcapil", username=name, role=role)
+
+
+def events(chain: str, name: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Who did what to a user, by the record of an organization (or of the user)."""
+    model.Session.rollback()
+    query = sa.select(Event.actor, Event.event, Event.detail).where(
+        Event.package_id == chain, Event.detail["pengguna"].astext == name
+    )
+    rows = model.Session.execute(query.order_by(Event.seq)).tuples()
+    return [(actor, event, {k: v for k, v in (detail or {}).items() if k != "pengguna"})
+            for actor, event, detail in rows]  # fmt: skip
+
+
+def test_membership(world: World, person: str) -> None:
+    member(world, "admin", person, "admin")
+    world.call("organization_member_delete", "admin", id="dukcapil", username=person)
+    change = "keanggotaan"
+    assert events(world.ids["dukcapil"], person) == [
+        ("admin", change, {"sebelum": None, "sesudah": "editor"}),
+        ("admin", change, {"sebelum": "editor", "sesudah": "admin"}),
+        ("admin", change, {"sebelum": "admin", "sesudah": None}),
+    ]
+    assert maintenance.verify()[1] == []
+
+
+def test_membership_by_the_organization(world: World, person: str) -> None:
+    """organization_patch takes a list of users, and asks no member_create."""
+    users = [
+        {"name": name, "capacity": "editor"} for name in ("produsen_dukcapil", "produsen_ganda")
+        if model.User.get(name)
+    ]  # fmt: skip
+    world.call("organization_patch", "admin", id="dukcapil", users=users)
+    assert events(world.ids["dukcapil"], person)[-1] == (
+        "admin", "keanggotaan", {"sebelum": "editor", "sesudah": None},
+    )  # fmt: skip
+
+
+def test_password_and_address_set_by_a_sysadmin(world: World, person: str) -> None:
+    """CKAN lets them, to help who forgot theirs; whoever then acts, it can be seen why."""
+    world.call("user_patch", "admin", id=person, password="dikuasai-123")
+    world.call("user_patch", person, id=person, email="baru@example.id", fullname="Baru")
+    found = events(world.ids["dukcapil"], person)[1:]
+    assert found == [
+        ("admin", "akun", {"ubah": ["kata_sandi"]}),
+        (person, "akun", {"ubah": ["email"]}),
+    ]
+    assert "dikuasai" not in str(found) and "baru@" not in str(found)
+
+
+def test_what_is_no_change_is_no_event(world: World, person: str) -> None:
+    world.call("user_patch", person, id=person, fullname="Nama Lengkap")
+    member(world, "admin", person, "editor")
+    assert len(events(world.ids["dukcapil"], person)) == 1
+
+
+def test_a_new_sysadmin(world: World, person: str) -> None:
+    world.call("user_patch", "admin", id=person, sysadmin=True)
+    for chain in (world.ids["dukcapil"], world.ids[person]):
+        assert events(chain, person)[-1] == ("admin", "akun", {"ubah": ["admin_sistem"]})
+    world.call("user_patch", "admin", id=person, sysadmin=False)
+
+
+def test_by_the_models(world: World, person: str) -> None:
+    """As the command line does."""
+    user = model.User.get(person)
+    assert user
+    user.password = "dari-server-123"
+    model.Session.commit()
+    assert events(world.ids["dukcapil"], person)[-1] == ("sistem", "akun", {"ubah": ["kata_sandi"]})
+
+
+def test_nothing_is_left_of_a_change_that_failed(world: World, person: str) -> None:
+    user = model.User.get(person)
+    assert user
+    user.email = "batal@example.id"
+    model.Session.flush()
+    model.Session.rollback()
+    assert len(events(world.ids["dukcapil"], person)) == 1
+
+
+def test_of_nobody_in_particular(world: World) -> None:
+    """Whoever holds no peran may change their address in peace."""
+    world.call("user_patch", "warga", id="warga", email="warga-baru@example.id")
+    assert events(world.ids["warga"], "warga") == []
