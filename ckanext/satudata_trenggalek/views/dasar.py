@@ -1,0 +1,76 @@
+"""What the pages of the workflow share: the blueprint, the form token, what every page asks.
+
+A view asks the API what a program could ask and shows the answer; who may do what is decided there.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import ckan.plugins.toolkit as tk
+import flask
+from ckan.config.middleware.flask_app import csrf
+from flask import Blueprint
+from flask.typing import ResponseReturnValue as Response
+from flask_wtf.csrf import CSRFError
+
+satudata = Blueprint("satudata", __name__)
+
+
+@satudata.before_request
+def _only_from_our_forms() -> None:
+    """Check the form token here too.
+
+    Core exempts a view from it, for everybody and until the restart, once somebody opens the view
+    with an API token (ckan/config/middleware/flask_app.py).
+    """
+    if tk.request.method == "POST" and flask.current_app.config["WTF_CSRF_ENABLED"]:
+        csrf.protect()
+
+
+@satudata.app_errorhandler(CSRFError)
+def _expired(_error: CSRFError) -> Response:
+    """A form that was sent after its session ended: to the login page, and back to the form."""
+    if tk.current_user.is_anonymous and not tk.request.path.startswith("/api"):
+        tk.h.flash_error(
+            tk._("Sesi Anda berakhir, jadi tidak ada yang tersimpan. Masuk lagi untuk melanjutkan.")
+        )
+        referrer = urlsplit(tk.request.referrer or "")
+        back = referrer.path + (f"?{referrer.query}" if referrer.query else "")
+        came_from = back if referrer.netloc == tk.request.host else None
+        return tk.redirect_to("user.login", came_from=came_from)
+    content = tk._("Formulir ini sudah kedaluwarsa. Muat ulang halamannya, lalu kirim lagi.")
+    return tk.render("error_document_template.html", {"code": 400, "content": content}), 400
+
+
+def ask(action: str, **data: Any) -> Any:
+    """The answer of an action to the reader."""
+    return tk.get_action(action)({}, data)
+
+
+def missing() -> NoReturn:
+    """The words of core for what is not there, so that nobody learns what only is not visible."""
+    tk.abort(404, tk._("Dataset not found or you have no permission to view it"))
+
+
+def refuse(message: str) -> NoReturn:
+    """Those who may log in to the login page, the others the explanation."""
+    if tk.current_user.is_anonymous:
+        came_from = tk.request.full_path.rstrip("?")
+        flask.abort(tk.h.redirect_to("user.login", came_from=came_from))
+    tk.abort(403, message)
+
+
+def status(id: str) -> dict[str, Any]:
+    """satudata_status_show, or the page that the reader gets instead."""
+    try:
+        return ask("satudata_status_show", id=id)
+    except tk.ObjectNotFound:
+        missing()
+    except tk.NotAuthorized:
+        try:
+            ask("package_show", id=id)
+        except (tk.NotAuthorized, tk.ObjectNotFound):
+            missing()
+        refuse(tk._("Halaman ini untuk Produsen Data, Walidata, dan Pembina Data dataset ini."))
