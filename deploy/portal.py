@@ -8,12 +8,15 @@ the two never meet.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -80,7 +83,7 @@ class Portal(Installation):
     def reset(self) -> None:
         """Deletes data, accounts and settings; what was installed stays."""
         self.down()
-        for name in ("data", "logs", "run", "tmp", "test"):
+        for name in ("data", "logs", "run", "tmp", "test", "test-2"):
             shutil.rmtree(self.home / name, ignore_errors=True)
         for name in ("ckan.ini", "akun.json", "secrets.json", "ports.json", "state.json"):
             (self.home / name).unlink(missing_ok=True)
@@ -110,8 +113,8 @@ class TestPortal(Portal):
     #: The settings that the tests begin with.
     base = "test.ini"
 
-    def __init__(self, portal: Portal) -> None:
-        super().__init__(portal.home / "test", lib=portal.lib)
+    def __init__(self, portal: Portal, name: str = "test") -> None:
+        super().__init__(portal.home / name, lib=portal.lib)
         self.server_ini = self.home / "server.ini"
 
     def settings(self) -> None:
@@ -141,11 +144,37 @@ class TestPortal(Portal):
         self.anchors.unlink(missing_ok=True)
         self.prepare()
         self.start(self.postgresql(), self.redis(), self.solr())
-        self.sql("DROP DATABASE IF EXISTS ckan WITH (FORCE)")
-        self.sql("DROP DATABASE IF EXISTS datastore WITH (FORCE)")
+        for name in ("ckan", "datastore"):
+            self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        tables = {"tables": self.tables()}
+        if self.load("state.json") == tables:
+            self.settings()
+            self.sql("CREATE DATABASE ckan OWNER ckan_owner TEMPLATE ckan_new")
+            self.sql("CREATE DATABASE datastore OWNER ckan TEMPLATE datastore_new")
+            # What is granted on a database itself is not copied with it.
+            self.sql((CODE / "deploy/roles.sql").read_text(), "ckan")
+            return
         self.databases()
         self.settings()
         self.migrate()
+        for name in ("ckan", "datastore"):
+            self.sql(f"DROP DATABASE IF EXISTS {name}_new")
+            self.sql(f"CREATE DATABASE {name}_new TEMPLATE {name}")
+        self.save("state.json", tables)
+
+    def tables(self) -> str:
+        """Changes with what the migrations make: then they are run anew, not copied."""
+        digest = hashlib.sha256(self.base.encode())
+        package = CODE / "ckanext/satudata_trenggalek"
+        for path in (
+            *sorted((package / "migration").rglob("*.py")),
+            *sorted((package / "model").rglob("*.py")),
+            package / "workflow/table.py",
+            *(CODE / "deploy" / name for name in ("constraints.txt", "options.ini", "roles.sql")),
+            CODE / self.base,
+        ):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def down(self) -> None:
         self.stop("pytest")
@@ -160,16 +189,20 @@ class TestPortal(Portal):
             )
         )
 
-    def pytest(self, args: list[str]) -> int:
-        """Runs pytest on fresh services; with --baseline on CKAN without the portal's plugin."""
+    def pytest(self, args: list[str], other: TestPortal) -> int:
+        """Runs pytest on fresh services; with --baseline on CKAN without the portal's plugin.
+
+        All tests at once are shared by two processes, the second one on services of `other`.
+        """
         if "--baseline" in args:
             self.base = "deploy/baseline.ini"
+        chosen = any(Path(arg.partition("::")[0]).exists() for arg in args)
+        command = [BIN / "pytest", "-o", f"cache_dir={self.tmp}/pytest"]
+        if chosen or "--baseline" in args or (os.cpu_count() or 1) < 2:
+            return self.measured([*command, *args])
         return self.measured(
-            [
-                BIN / "pytest", f"--ckan-ini={self.ini}", "-o", f"cache_dir={self.tmp}/pytest",
-                *args,
-            ]
-        )  # fmt: skip
+            [*command, "-n2", "--dist=loadgroup", "--no-loadscope-reorder", *args], other
+        )
 
     def bench(self, args: list[str]) -> int:
         """Runs the measurements of bench/, or the one named, each on fresh services.
@@ -187,14 +220,32 @@ class TestPortal(Portal):
             for each in ([name] if name else known)
         )
 
-    def measured(self, command: list[str | Path]) -> int:
-        """Runs a program on fresh services; everything is stopped again however it ends."""
-        with self.locked(), stopping(self):
-            self.prepare()
-            self.down()
-            self.boot()
+    def told(self) -> dict[str, str]:
+        """What tells a test process which services are its own."""
+        return {
+            "CKAN_INI": str(self.ini),
+            "SATUDATA_OWNER_URL": self.owner_url(),
+            "SATUDATA_TEST_HOME": self.home.name,
+            "SATUDATA_TEST_URL": self.url,
+        }
+
+    def measured(self, command: list[str | Path], *others: TestPortal) -> int:
+        """Runs a program on fresh services; everything is stopped again however it ends.
+
+        Args:
+            command: the program.
+            others: further services, for a second process that the program starts.
+        """
+        portals = (self, *others)
+        with contextlib.ExitStack() as stack:
+            for portal in portals:
+                stack.enter_context(portal.locked())
+                stack.enter_context(stopping(portal))
+                portal.prepare()
+                portal.down()
+            with ThreadPoolExecutor(len(portals)) as pool:
+                list(pool.map(TestPortal.boot, portals))
             env = self.environment(
-                SATUDATA_OWNER_URL=self.owner_url(),
                 # It is the caller's own process; Chromium crashes with some other TMPDIRs.
                 HOME=os.environ.get("HOME", "/"),
                 TMPDIR=os.environ.get("TMPDIR", "/tmp"),
@@ -202,7 +253,8 @@ class TestPortal(Portal):
                 SATUDATA_HOME=str(self.home.parent),
                 SATUDATA_ROOT=str(ROOT),
                 SATUDATA_CODE=str(CODE),
-                SATUDATA_TEST_URL=self.url,
+                SATUDATA_BESIDE=json.dumps([portal.told() for portal in others]),
+                **self.told(),
             )
             process = subprocess.Popen(
                 command,
@@ -286,11 +338,11 @@ def main(argv: list[str]) -> int:
                 **portal.identity,
             ).returncode
         case "test", _:
-            return TestPortal(portal).pytest(args)
+            return TestPortal(portal).pytest(args, TestPortal(portal, "test-2"))
         case "bench", _:
             return TestPortal(portal).bench(args)
         case "test-server", []:
-            TestPortal(portal).serve()
+            TestPortal(portal, os.environ["SATUDATA_TEST_HOME"]).serve()
         case "run-schedule", []:
             portal.run_schedule()
         case "backup", [file]:

@@ -5,6 +5,7 @@ Everything outside tests/unit runs with the portal's plugins loaded.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -22,6 +23,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 
+ROOT = Path(__file__).resolve().parent.parent
+UNIT = ROOT / "tests/unit"
+
+#: Of two processes that share the tests, the second one has services of its own.
+if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
+    os.environ.update(json.loads(os.environ["SATUDATA_BESIDE"])[0])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The settings that ./portal test has made for this process."""
+    config.option.ckan_ini = config.option.ckan_ini or os.environ.get("CKAN_INI")
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Tests on CKAN without the portal's plugin, which ./portal test has started for them."""
     parser.addoption(
@@ -29,16 +43,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The tests of the portal, or those of plain CKAN."""
+    """The tests of the portal, or those of plain CKAN; the longest first.
+
+    The tests of a file stay together, and those of the browser, for which a server is started.
+    """
     baseline = config.getoption("--baseline")
     left_out = [i for i in items if (i.get_closest_marker("baseline") is not None) != baseline]
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
+    order = ("e2e", "gate", "integration", "unit")
+    kept = [item for item in items if item not in left_out]
+    items[:] = sorted(kept, key=lambda item: order.index(_part(item)))
+    for item in items:
+        group = "e2e" if _part(item) == "e2e" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
-ROOT = Path(__file__).resolve().parent.parent
-UNIT = ROOT / "tests/unit"
+def _part(item: pytest.Item) -> str:
+    """The folder of tests/ that a test lies in."""
+    return item.path.relative_to(ROOT / "tests").parts[0]
 
 
 @pytest.fixture(scope="session")
