@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import ckan.plugins.toolkit as tk
+
+from ckanext.satudata_trenggalek.workflow import calendar
 
 
 def hari_pembina() -> int:
     """Working days that the Pembina Data has for the second check (Perpres 39/2019 Ps 35)."""
     return tk.config["ckanext.satudata_trenggalek.hari_pembina"]
+
+
+def hari_klaim() -> int:
+    """Working days after which others may take over the check that somebody claimed."""
+    return tk.config["ckanext.satudata_trenggalek.hari_klaim"]
+
+
+@lru_cache(maxsize=1)
+def _kalender(path: str, every_day: bool) -> calendar.Calendar:
+    return calendar.read(Path(path), every_day) if path else calendar.Calendar(every_day=every_day)
+
+
+def kalender() -> calendar.Calendar:
+    """The calendar by which deadlines run; its file is read once.
+
+    Raises:
+        calendar.BadCalendar: when the file can't be read.
+    """
+    return _kalender(
+        tk.config["ckanext.satudata_trenggalek.hari_libur"],
+        tk.config["ckanext.satudata_trenggalek.hari_kalender"],
+    )
 
 
 def anchor_file() -> Path:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar, cast
-from zoneinfo import ZoneInfo
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
@@ -20,15 +19,14 @@ from babel.numbers import format_decimal
 from ckan.lib.files import Settings
 from markupsafe import Markup, escape
 
-from ckanext.satudata_trenggalek import files, peran, schema, tables
+from ckanext.satudata_trenggalek import config, files, peran, schema, tables
 from ckanext.satudata_trenggalek.forms import satudata_field, satudata_jenis
 from ckanext.satudata_trenggalek.model import Status
-from ckanext.satudata_trenggalek.workflow import calendar, engine, table
+from ckanext.satudata_trenggalek.workflow import engine, table
+from ckanext.satudata_trenggalek.workflow.calendar import WIB
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
 T = TypeVar("T")
-
-WIB = ZoneInfo("Asia/Jakarta")
 
 #: Icon of each tone (workflow.table.Status.tone); a status is never told by colour alone.
 _ICONS = {
@@ -250,11 +248,12 @@ def satudata_lewat(due_at: str | dt.datetime | None) -> str:
     due = _wib(due_at)
     if due is None:
         return ""
-    day, today, days = due.date(), satudata_sekarang().date(), 0
-    while day < today and days < 100:
-        day += dt.timedelta(days=1)
-        days += calendar.is_working_day(day)
-    return tk._("Lewat {n} hari kerja").format(n=days) if days else tk._("Lewat tenggat")
+    kalender = config.kalender()
+    days = kalender.days_late(due, satudata_sekarang())
+    if not days:
+        return tk._("Lewat tenggat")
+    told = tk._("Lewat {n} hari") if kalender.every_day else tk._("Lewat {n} hari kerja")
+    return told.format(n=days)
 
 
 def satudata_tenggat(due_at: str | dt.datetime | None) -> str:

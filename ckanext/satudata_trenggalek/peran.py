@@ -54,6 +54,35 @@ def of_user(user_id: str) -> dict[str, frozenset[Peran]]:
     return {row.group_id: _read(row.peran) for row in rows}
 
 
+def of_names(names: Collection[str]) -> dict[str, tuple[str, dict[str, frozenset[Peran]]]]:
+    """Name -> id and `of_user`, in one query; deleted and unknown users are left out."""
+    if not names:
+        return {}
+    user, member, group = core.user_table.c, core.member_table.c, core.group_table.c
+    acts = sa.and_(
+        member.table_name == "user",
+        member.table_id == user.id,
+        member.state == "active",
+        member.capacity.in_(("editor", "admin")),
+    )
+    rows = core.Session.execute(
+        sa.select(user.name, user.id, member.group_id, OrganizationPeran.peran)
+        .join(core.member_table, acts)
+        .join(core.group_table, group.id == member.group_id)
+        .outerjoin(OrganizationPeran, OrganizationPeran.organization_id == member.group_id)
+        .where(
+            user.name.in_(names),
+            user.state == "active",
+            group.is_organization,
+            group.state == "active",
+        )
+    )
+    found: dict[str, tuple[str, dict[str, frozenset[Peran]]]] = {}
+    for row in rows:
+        found.setdefault(row.name, (row.id, {}))[1][row.group_id] = _read(row.peran)
+    return found
+
+
 def towards(held: dict[str, frozenset[Peran]], owner_org: str | None) -> frozenset[Peran]:
     """The peran that count towards a dataset of owner_org: Produsen Data only at home.
 

@@ -9,11 +9,12 @@ import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
+from ckanext.satudata_trenggalek import config as own_config
 from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, schema_check
 from ckanext.satudata_trenggalek.doors import accounts as accounts  # it listens
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
-from ckanext.satudata_trenggalek.logic import action, auth, data, data_auth
+from ckanext.satudata_trenggalek.logic import action, auth, data, data_auth, queue
 from ckanext.satudata_trenggalek.views import data_pribadi
 from ckanext.satudata_trenggalek.views import forms as form_views
 
@@ -21,6 +22,7 @@ from ckanext.satudata_trenggalek.views import forms as form_views
 @tk.blanket.actions(
     dict(get_local_functions(action))
     | dict(get_local_functions(data))
+    | dict(get_local_functions(queue))
     | writing.ACTIONS
     | hiding.ACTIONS
 )
@@ -40,6 +42,7 @@ from ckanext.satudata_trenggalek.views import forms as form_views
 class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPlugin):
     """Satu Data Trenggalek."""
 
+    p.implements(p.IConfigurable)
     p.implements(p.IConfigurer)
     p.implements(p.IMiddleware, inherit=True)
     p.implements(p.IPackageController, inherit=True)
@@ -57,6 +60,10 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         tk.add_template_directory(config, "templates")
         tk.add_public_directory(config, "public")
         tk.add_resource("assets", "satudata_trenggalek")
+
+    def configure(self, config: Any) -> None:
+        """Read the calendar at the start, so that a broken file is told then and not by a page."""
+        own_config.kalender()
 
     def make_middleware(self, app: Any, config: Any) -> Any:
         """Limits of uploads, headers of downloads, forms, where requests come from."""

@@ -244,3 +244,91 @@ def test_label_and_clock_of_what_is_not_open() -> None:
     assert not engine.clock_runs(closed)
     assert engine.clock_runs(facts("terverifikasi"))
     assert not engine.clock_runs(facts("dikembalikan"))
+
+
+# --- claims ---------------------------------------------------------------------------------
+
+CHECKER = {
+    "diajukan": Peran.WALIDATA,
+    "ditolak_pembina": Peran.WALIDATA,
+    "diperiksa_pembina": Peran.PEMBINA_DATA,
+}
+#: Who decides what, by claim or without: not what takes a dataset out of a silent checker's hands.
+DECISIONS = {
+    "diajukan": {"setujui", "kembalikan"},
+    "ditolak_pembina": {"kembalikan"},
+    "diperiksa_pembina": {"setujui_pembina", "tolak_pembina"},
+}
+
+
+@pytest.mark.parametrize(("status", "peran"), list(itertools.product(STATUSES, Peran)))
+def test_who_claims_what(status: str, peran: Peran) -> None:
+    known, who = facts(status), actor(peran)
+    if CHECKER.get(status) is peran:
+        assert engine.claim(known, who) == ("ambil", peran)
+        assert engine.claim_offer(known, who) == "claim"
+        return
+    assert engine.claim_offer(known, who) is None
+    for act in (engine.claim, engine.release):
+        with pytest.raises(Refused) as error:
+            act(known, who)
+        # Wrong peran is told before a wrong status.
+        checks = peran in CHECKER.values()
+        assert error.value.forbidden == (not checks or status in CHECKER)
+
+
+@pytest.mark.parametrize(("status", "peran"), list(CHECKER.items()))
+def test_a_claim_is_exclusive(status: str, peran: Peran) -> None:
+    mine = facts(status, reviewer="pemeriksa")
+    assert engine.claim(mine, actor(peran)) == ("", peran), "claiming twice changes nothing"
+    assert engine.claim_offer(mine, actor(peran)) == "release"
+    assert engine.release(mine, actor(peran)) is peran
+    other, stale = (facts(status, reviewer="lain", claim_stale=old) for old in (False, True))
+    assert engine.claim_offer(other, actor(peran)) is None
+    assert engine.claim_offer(stale, actor(peran)) == "take_over"
+    assert engine.claim(stale, actor(peran), "Cuti.") == ("ambil_alih", peran)
+    for known, note, field in ((other, "", "id"), (other, "Cuti.", "id"), (stale, "", "note")):
+        with pytest.raises(Refused) as error:
+            engine.claim(known, actor(peran), note)
+        assert (error.value.field, error.value.forbidden) == (field, False)
+        assert error.value.values["reviewer"] == "lain"
+    for known in (other, stale, facts(status)):
+        with pytest.raises(Refused) as error:
+            engine.release(known, actor(peran))
+        assert (error.value.field, error.value.forbidden) == ("id", False)
+
+
+@pytest.mark.parametrize(("status", "peran"), list(CHECKER.items()))
+def test_makers_claim_nothing(status: str, peran: Peran) -> None:
+    known, maker = facts(status), actor(peran, id_="pembuat")
+    assert engine.claim_offer(known, maker) is None
+    with pytest.raises(Refused) as error:
+        engine.claim(known, maker)
+    assert error.value.forbidden
+
+
+@pytest.mark.parametrize("stale", [False, True])
+@pytest.mark.parametrize(("status", "peran"), list(CHECKER.items()))
+def test_only_the_holder_decides(status: str, peran: Peran, stale: bool) -> None:
+    free, mine = facts(status), facts(status, reviewer="pemeriksa", claim_stale=stale)
+    held = facts(status, reviewer="lain", claim_stale=stale)
+    for known in (free, mine):
+        assert {t.name for t in engine.available(known, actor(peran))} == DECISIONS[status]
+    assert engine.available(held, actor(peran)) == []
+    for name in DECISIONS[status]:
+        engine.check(mine, actor(peran), name, REQUEST)
+        with pytest.raises(Refused) as error:
+            engine.check(held, actor(peran), name, REQUEST)
+        assert (error.value.field, error.value.forbidden) == ("transition", False)
+        assert error.value.values["reviewer"] == "lain"
+
+
+def test_what_a_claim_does_not_stop() -> None:
+    """Walidata take a dataset back from a silent Pembina; a Produsen from a holder who is gone."""
+    at_pembina = facts("diperiksa_pembina", reviewer="pembina_bps")
+    engine.check(at_pembina, actor(Peran.WALIDATA), "batalkan_pembina", REQUEST)
+    waiting = facts("diajukan", reviewer="walidata")
+    with pytest.raises(Refused):
+        engine.check(waiting, actor(Peran.PRODUSEN_DATA), "batalkan", REQUEST)
+    gone = facts("diajukan", reviewer="walidata", claim_stale=True)
+    engine.check(gone, actor(Peran.PRODUSEN_DATA), "batalkan", REQUEST)

@@ -2,106 +2,29 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckan.types import Context
 
 from ckanext.satudata_trenggalek import gate, kegiatan, model, peran
 from ckanext.satudata_trenggalek.doors import package_of
 from ckanext.satudata_trenggalek.logic import schema
-from ckanext.satudata_trenggalek.workflow import engine, service
+from ckanext.satudata_trenggalek.logic.common import (
+    iso,
+    status,
+    user_of,
+    visible,
+    visible_to_desk,
+)
+from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import (
     KRITERIA_PRIORITAS,
     PUBLIC,
-    STATUSES,
     TRANSITIONS,
     Peran,
 )
-
-#: Statuses in which a dataset waits for somebody.
-OPEN = tuple(s.name for s in STATUSES.values() if s.waits_for)
-
-
-def _iso(value: dt.datetime | None) -> str | None:
-    return value.isoformat() if value else None
-
-
-def _visible(context: Any, data_dict: dict[str, Any]) -> core.Package:
-    """The dataset of `id`, if the caller may see it.
-
-    Raises:
-        tk.ObjectNotFound: unknown and forbidden alike.
-    """
-    tk.get_or_bust(data_dict, "id")
-    package = package_of(data_dict, "id")
-    if package is None:
-        raise tk.ObjectNotFound()
-    try:
-        tk.check_access("package_show", Context(context, package=package), {"id": package.id})
-    except tk.NotAuthorized:
-        raise tk.ObjectNotFound() from None
-    return package
-
-
-def _user(context: Any) -> core.User:
-    user = context.get("auth_user_obj") or core.User.get(context.get("user"))
-    if user is None or not user.is_authenticated:
-        raise tk.NotAuthorized(tk._("Masuk dahulu."))
-    return user
-
-
-def _status(package: core.Package, user: core.User) -> dict[str, Any]:
-    # Fresh: the session may have kept the row from before somebody else's decision.
-    row = core.Session.get(model.Status, package.id, populate_existing=True)
-    if row is None:
-        raise tk.ObjectNotFound()
-    known = service.facts(package, row)
-    who = service.actor(user, package.owner_org)
-    organization = core.Group.get(package.owner_org)
-    overdue = bool(row.due_at and row.due_at < service.now() and not row.publish_at)
-    of_kegiatan = kegiatan.standing(kegiatan.of(package))
-    return {
-        "id": package.id,
-        "type": package.type,
-        "name": package.name,
-        "title": package.title,
-        "organization": organization.name if organization else None,
-        "organization_title": organization.title if organization else None,
-        "status": row.status,
-        "status_label": tk._(engine.label(known)),
-        "since": _iso(row.since),
-        "round": row.round,
-        "version": row.version,
-        "revision_of": row.revision_of,
-        "active_revision": None,
-        "content_hash": known.content_hash,
-        "data_prioritas": row.data_prioritas,
-        "klasifikasi": known.klasifikasi,
-        "kegiatan": dict(of_kegiatan._mapping) if of_kegiatan else None,
-        "submitted_by": row.submitted_by,
-        "submitted_at": _iso(row.submitted_at),
-        "reviewer": row.reviewer,
-        "due_at": _iso(row.due_at),
-        "overdue": overdue,
-        "clock_paused": row.status == "dikembalikan",
-        "publish_at": _iso(row.publish_at),
-        "verified_at": _iso(row.verified_at),
-        "published_at": _iso(row.published_at),
-        "blockers": [dict(blocker) for blocker in known.blockers],
-        "transitions": [
-            {
-                "name": t.name,
-                "label": tk._(t.label),
-                "to": t.target,
-                "note_required": t.note_required,
-            }
-            for t in engine.available(known, who)
-        ],
-    }
 
 
 @tk.side_effect_free
@@ -110,9 +33,9 @@ def satudata_status_show(context: Any, data_dict: dict[str, Any]) -> dict[str, A
 
     :param id: id or name of the dataset
     """
-    package = _visible(context, data_dict)
+    package = visible(context, data_dict)
     tk.check_access("satudata_status_show", context, {"id": package.id})
-    return _status(package, _user(context))
+    return status(package, user_of(context))
 
 
 def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
@@ -126,16 +49,41 @@ def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     :param checklist: principle -> {"sesuai": true | false | null, "note": text}
     :param publish_at: ISO 8601 with offset; the schedule publishes then
     """
-    package = _visible(context, data_dict)
+    package = visible(context, data_dict)
     tk.check_access("satudata_transition", context, dict(data_dict, id=package.id))
     name = schema.text(data_dict, "transition", 100)
     if not name:
         raise tk.ValidationError({"transition": [tk._("Sebutkan tindakannya.")]})
-    user = _user(context)
+    user = user_of(context)
     service.transition(
         package.id, user, name, schema.request(data_dict), schema.moment(data_dict, "publish_at")
     )
-    return _status(package, user)
+    return status(package, user)
+
+
+def satudata_claim(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """Take a check, so that colleagues leave it alone; taken by another, 409 with the holder.
+
+    :param id: id or name of the dataset
+    :param note: reason, to take over a claim that has become stale
+    """
+    package = visible(context, data_dict)
+    tk.check_access("satudata_claim", context, {"id": package.id})
+    user = user_of(context)
+    service.claim(package.id, user, schema.text(data_dict, "note"))
+    return status(package, user)
+
+
+def satudata_release(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """Give a claimed check back to the queue.
+
+    :param id: id or name of the dataset
+    """
+    package = visible(context, data_dict)
+    tk.check_access("satudata_release", context, {"id": package.id})
+    user = user_of(context)
+    service.release(package.id, user)
+    return status(package, user)
 
 
 def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +94,7 @@ def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str,
     :param kriteria: a, b or c of Ps 28, when marking
     :param note: reason
     """
-    package = _visible_to_desk(context, data_dict)
+    package = visible_to_desk(context, data_dict)
     wanted = schema.boolean(data_dict, "data_prioritas")
     if wanted is None:
         raise tk.ValidationError({"data_prioritas": [tk._("Isi true atau false.")]})
@@ -157,7 +105,7 @@ def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str,
         raise tk.ValidationError(
             {"kriteria": [tk._("Sebutkan kriteria a, b, atau c (Perpres 39/2019 Pasal 28).")]}
         )
-    user = _user(context)
+    user = user_of(context)
     with gate.explained():
         package, row = service.lock(package.id)
         if row.status not in ("draf", "dikembalikan", "diajukan"):
@@ -179,173 +127,8 @@ def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str,
         core.Session.commit()
     service.reindex(package.id)
     if Peran.WALIDATA in who.peran:
-        return _status(package, user)
+        return status(package, user)
     return {"id": package.id, "data_prioritas": row.data_prioritas, "status": row.status}
-
-
-def _visible_to_desk(context: Any, data_dict: dict[str, Any]) -> core.Package:
-    """As _visible; Forum know every dataset's id and title from the queue."""
-    user = context.get("auth_user_obj") or core.User.get(context.get("user"))
-    if user and user.is_authenticated:
-        held = service.actor(user, None).peran
-        tk.get_or_bust(data_dict, "id")
-        package = package_of(data_dict, "id")
-        if package and Peran.FORUM_SATU_DATA in held and package.state != "deleted":
-            return package
-    return _visible(context, data_dict)
-
-
-@tk.side_effect_free
-def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
-    """Datasets that the caller has to do with: Produsen their own, Walidata all, Pembina Data
-    Prioritas, Forum the bare list; sysadmins all.
-
-    :param status: names of statuses; without it all in which a dataset waits for somebody
-    :param organization: id or name
-    :param type: dataset type
-    :param reviewer: me, none or a user name
-    :param overdue: true for those past their deadline
-    :param q: words of the title
-    :param sort: due, submitted or title
-    :param limit: 0 to 100, 20 by default
-    :param offset: rows to skip
-    """
-    tk.check_access("satudata_queue_list", context, data_dict)
-    user = _user(context)
-    limit = schema.number(data_dict, "limit", 20, schema.MAX_LIMIT)
-    offset = schema.number(data_dict, "offset", 0)
-    sort = schema.choice(data_dict, "sort", ("due", "submitted", "title"), "due")
-    overdue = schema.boolean(data_dict, "overdue")
-    held = peran.of_user(user.id)
-    everything = {name for group in held.values() for name in group}
-
-    package, row = core.package_table.c, model.Status
-    organization = core.group_table.c
-    late = sa.and_(row.due_at < service.now(), row.publish_at.is_(None))
-    scopes = []
-    if user.sysadmin or everything & {Peran.WALIDATA, Peran.FORUM_SATU_DATA}:
-        scopes.append(sa.true())
-    else:
-        if Peran.PEMBINA_DATA in everything:
-            scopes.append(sa.and_(row.data_prioritas, row.submitted_at.is_not(None)))
-        own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
-        scopes.append(package.owner_org.in_(own))
-    full = user.sysadmin or Peran.WALIDATA in everything
-    base = (
-        sa.select(sa.literal(1))
-        .select_from(sa.join(core.package_table, row, row.package_id == package.id))
-        .outerjoin(core.group_table, organization.id == package.owner_org)
-        .where(package.state != "deleted", sa.or_(*scopes))
-    )
-    if q := schema.text(data_dict, "q", 200):
-        for word in q.split():
-            base = base.where(package.title.icontains(word, autoescape=True))
-    if type_ := schema.text(data_dict, "type", 100):
-        base = base.where(package.type == type_)
-    if reviewer := schema.text(data_dict, "reviewer", 100):
-        base = base.where(
-            row.reviewer.is_(None)
-            if reviewer == "none"
-            else row.reviewer == (user.name if reviewer == "me" else reviewer)
-        )
-    by_status = row.status.in_(schema.statuses(data_dict) or OPEN)
-    by_late = (
-        late
-        if overdue
-        else (sa.not_(sa.func.coalesce(late, False)) if overdue is False else sa.true())
-    )
-    name = schema.text(data_dict, "organization", 100)
-    by_org = sa.or_(organization.id == name, organization.name == name) if name else sa.true()
-
-    def rows(query: Any) -> Any:
-        return core.Session.execute(query).all()
-
-    # Each facet leaves its own filter out, so that every tab has its count.
-    statuses = rows(
-        base.with_only_columns(row.status, sa.func.count()).where(by_org).group_by(row.status)
-    )
-    organizations = rows(
-        base.with_only_columns(organization.name, organization.title, sa.func.count())
-        .where(by_status, by_late)
-        .group_by(organization.name, organization.title)
-        .order_by(organization.title)
-    )
-    selected = base.where(by_status, by_late, by_org)
-    count = core.Session.scalar(selected.with_only_columns(sa.func.count()))
-    late_count = core.Session.scalar(
-        base.where(row.status.in_(OPEN), by_org, late).with_only_columns(sa.func.count())
-    )
-    order = {
-        "due": (row.due_at.asc().nulls_last(), row.since),
-        "submitted": (row.submitted_at.asc().nulls_last(), row.since),
-        "title": (sa.func.lower(package.title),),
-    }[sort]
-    found = rows(
-        selected.with_only_columns(
-            package.id, package.type, package.name, package.title, package.owner_org,
-            package.state,
-            package.extras["klasifikasi"].astext.label("klasifikasi"),
-            package.extras["tahun_kegiatan"].astext.label("tahun_kegiatan"),
-            package.metadata_modified,
-            organization.name.label("organization"),
-            organization.title.label("organization_title"),
-            row.status, row.version, row.revision_of, row.round, row.data_prioritas,
-            row.submitted_by, row.submitted_at, row.reviewer, row.since, row.due_at,
-            row.publish_at, sa.func.coalesce(late, False).label("overdue"),
-        )
-        .order_by(*order, package.id)
-        .limit(limit)
-        .offset(offset)
-    )  # fmt: skip
-    results = []
-    for r in found:
-        klasifikasi = service.klasifikasi(r.type, r.klasifikasi)
-        label = tk._(engine.label(engine.Facts(status=r.status, klasifikasi=klasifikasi)))
-        item = {
-            "id": r.id,
-            "type": r.type,
-            "title": r.title,
-            "organization": r.organization,
-            "organization_title": r.organization_title,
-            "status": r.status,
-            "status_label": label,
-        }
-        whole = (
-            full
-            or Peran.PRODUSEN_DATA in held.get(r.owner_org, ())
-            or (Peran.PEMBINA_DATA in everything and r.data_prioritas and r.submitted_at)
-        )
-        if whole:
-            item |= {
-                "name": r.name,
-                "tahun_kegiatan": r.tahun_kegiatan,
-                "state": r.state,
-                "version": r.version,
-                "revision_of": r.revision_of,
-                "round": r.round,
-                "data_prioritas": r.data_prioritas,
-                "klasifikasi": klasifikasi,
-                "submitted_by": r.submitted_by,
-                "submitted_at": _iso(r.submitted_at),
-                "reviewer": r.reviewer,
-                "since": _iso(r.since),
-                "due_at": _iso(r.due_at),
-                "overdue": r.overdue,
-                "publish_at": _iso(r.publish_at),
-                "metadata_modified": _iso(r.metadata_modified),
-            }
-        results.append(item)
-    return {
-        "count": count,
-        "facets": {
-            "status": dict(statuses),
-            "organization": [
-                {"name": n, "title": title, "count": k} for n, title, k in organizations
-            ],
-            "overdue": late_count,
-        },
-        "results": results,
-    }
 
 
 @tk.side_effect_free
@@ -360,7 +143,7 @@ def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str,
     tk.check_access("satudata_kegiatan_list", context, data_dict)
     limit = schema.number(data_dict, "limit", 20, schema.MAX_LIMIT)
     offset = schema.number(data_dict, "offset", 0)
-    held = peran.of_user(_user(context).id)
+    held = peran.of_user(user_of(context).id)
     own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
     package, organization = core.package_table.c, core.group_table.c
     year = package.extras["tahun_kegiatan"].astext
@@ -413,7 +196,7 @@ def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, 
     :param limit: 0 to 100, 20 by default
     :param offset: events to skip
     """
-    package = _visible(context, data_dict)
+    package = visible(context, data_dict)
     tk.check_access("satudata_history_list", context, {"id": package.id})
     limit = schema.number(data_dict, "limit", 20, schema.MAX_LIMIT)
     offset = schema.number(data_dict, "offset", 0)
@@ -427,7 +210,7 @@ def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, 
         "results": [
             {
                 "seq": e.seq,
-                "at": _iso(e.at),
+                "at": iso(e.at),
                 "actor": e.actor,
                 "peran": e.peran,
                 "event": e.event,
@@ -466,8 +249,8 @@ def satudata_publication_show(context: Any, data_dict: dict[str, Any]) -> dict[s
     return {
         "status": row.status,
         "version": publication.version,
-        "verified_at": _iso(publication.verified_at),
-        "published_at": _iso(publication.published_at),
+        "verified_at": iso(publication.verified_at),
+        "published_at": iso(publication.published_at),
         "content_hash": publication.content_hash,
         "files": publication.files,
     }

@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 
 from ckanext.satudata_trenggalek import doors, model, peran
 from ckanext.satudata_trenggalek.workflow import engine, service
-from ckanext.satudata_trenggalek.workflow.table import TRANSITIONS, Peran
+from ckanext.satudata_trenggalek.workflow.table import STATUSES, TRANSITIONS, Peran
 
 
 def _answer(allowed: object, message: str = "") -> dict[str, Any]:
@@ -59,6 +59,20 @@ def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     except engine.Refused as error:
         return _answer(False, tk._(error.message).format(**error.values))
     return _answer(True)
+
+
+@tk.auth_sysadmins_check
+def satudata_claim(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """Who checks datasets: Walidata and Pembina Data."""
+    package = _package(data_dict)
+    held = doors.held(context, package.owner_org if package else None)
+    return _answer(held & {s.waits_for for s in STATUSES.values() if s.claimable})
+
+
+@tk.auth_sysadmins_check
+def satudata_release(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
+    """As satudata_claim."""
+    return satudata_claim(context, data_dict)
 
 
 def _is_sysadmin(context: Any) -> bool:

@@ -17,9 +17,35 @@ class Status(tk.BaseModel):
     """Where a dataset stands; one row per package, made by the database (see ddl.py)."""
 
     __tablename__ = "satudata_status"
+    #: The orders of the queue: its first page reads the index from the front (bench/queue.py).
+    __table_args__ = (
+        sa.Index("satudata_antrean_tenggat", "status", "due_at", "since", "package_id"),
+        sa.Index("satudata_antrean_diajukan", "status", "submitted_at", "since", "package_id"),
+        sa.Index(
+            "satudata_antrean_prioritas",
+            "status",
+            "due_at",
+            "since",
+            "package_id",
+            postgresql_where=sa.text("data_prioritas"),
+        ),
+        sa.Index(
+            "satudata_antrean_terlambat",
+            "due_at",
+            "since",
+            "package_id",
+            postgresql_where=sa.text("publish_at IS NULL OR publish_error IS NOT NULL"),
+        ),
+        sa.Index(
+            "satudata_antrean_pemeriksa",
+            "reviewer",
+            "due_at",
+            postgresql_where=sa.text("reviewer IS NOT NULL"),
+        ),
+    )
 
     package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
-    status: Mapped[str] = mapped_column(sa.Text, server_default="draf", index=True)
+    status: Mapped[str] = mapped_column(sa.Text, server_default="draf")
     #: Number of the last published version; 0 means never published.
     version: Mapped[int] = mapped_column(sa.Integer, server_default="0")
     revision_of: Mapped[str | None] = mapped_column(sa.Text, index=True)
@@ -34,11 +60,16 @@ class Status(tk.BaseModel):
     content_hash: Mapped[str | None] = mapped_column(sa.Text)
     submitted_by: Mapped[str | None] = mapped_column(sa.Text)
     submitted_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    #: Name of the user who claimed the check; ends with the status.
     reviewer: Mapped[str | None] = mapped_column(sa.Text)
+    claimed_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
     #: When the present status began.
     since: Mapped[dt.datetime] = mapped_column(Timestamp, server_default=sa.func.now())
-    due_at: Mapped[dt.datetime | None] = mapped_column(Timestamp, index=True)
+    due_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
     publish_at: Mapped[dt.datetime | None] = mapped_column(Timestamp, index=True)
+    #: What the schedule last met instead of publishing: the parameter that was refused.
+    publish_error: Mapped[str | None] = mapped_column(sa.Text)
+    publish_tried_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
     verified_by: Mapped[str | None] = mapped_column(sa.Text)
     verified_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
     published_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)

@@ -31,6 +31,7 @@ class Facts:
         data_prioritas: whether the Pembina checks again (Perpres 39/2019 Ps 35).
         makers: ids of the users who made what is to be verified.
         reviewer: name of the user who claimed it.
+        claim_stale: whether others may take that claim over.
         content_hash: hash of the rows as they are now; None when the content was not read.
         approved_hash: hash that was approved, if any.
         blockers: what stands between the draft and `ajukan`.
@@ -44,6 +45,7 @@ class Facts:
     data_prioritas: bool = False
     makers: frozenset[str] = frozenset()
     reviewer: str | None = None
+    claim_stale: bool = False
     content_hash: str | None = None
     approved_hash: str | None = None
     blockers: tuple[Mapping[str, str], ...] = ()
@@ -120,6 +122,13 @@ def acting_peran(transition: Transition, actor: Actor) -> Peran | None:
     return next((peran for peran in transition.peran if peran in actor.peran), None)
 
 
+HELD = N_("Sedang diperiksa oleh {reviewer}. Minta {reviewer} melepasnya dahulu.")
+HELD_STALE = N_(
+    "Masih dipegang oleh {reviewer}, tetapi sudah boleh diambil alih. Ambil alih dahulu dengan"
+    " menyebut alasannya."
+)
+
+
 # --- guards: each raises Refused or returns -------------------------------------------------
 
 
@@ -150,12 +159,18 @@ def _lengkap(facts: Facts, _actor: Actor, _request: Request) -> None:
 
 
 def _belum_diambil(facts: Facts, _actor: Actor, _request: Request) -> None:
-    if facts.reviewer:
+    if facts.reviewer and not facts.claim_stale:
         raise Refused(
             "transition",
             N_("Sedang diperiksa oleh {reviewer}. Minta pemeriksa mengembalikannya."),
             reviewer=facts.reviewer,
         )
+
+
+def _pemegang(facts: Facts, actor: Actor, _request: Request) -> None:
+    if facts.reviewer in (None, actor.name):
+        return
+    raise Refused("transition", HELD_STALE if facts.claim_stale else HELD, reviewer=facts.reviewer)
 
 
 def _prioritas(facts: Facts, _actor: Actor, _request: Request) -> None:
@@ -237,6 +252,7 @@ GUARDS = {
     "content_hash": _content_hash,
     "kegiatan_terbit": _kegiatan_terbit,
     "lengkap": _lengkap,
+    "pemegang": _pemegang,
     "prioritas": _prioritas,
     "tabel": _tabel,
     "terbuka": _terbuka,
@@ -392,3 +408,87 @@ def available(facts: Facts, actor: Actor) -> list[Transition]:
             continue
         result.append(transition)
     return sorted(result, key=lambda t: not t.primary)
+
+
+# --- claims: one officer at a time checks a dataset -------------------------------------------
+
+
+def _may_claim(facts: Facts, actor: Actor) -> Peran:
+    """The peran in which the actor checks a dataset in this status (403, then 409).
+
+    Raises:
+        Refused: forbidden for others and for makers; a status in which nothing is checked.
+    """
+    status = STATUSES[facts.status]
+    checkers = {s.waits_for for s in STATUSES.values() if s.claimable}
+    if not actor.peran & (checkers if not status.claimable else {status.waits_for}):
+        raise Refused("id", N_("Peran Anda tidak memeriksa dataset pada tahap ini."), True)
+    GUARDS["bukan_pembuat"](facts, actor, Request())
+    if not status.claimable or status.waits_for is None:
+        raise Refused(
+            "id",
+            N_("Tidak ada yang diperiksa pada dataset berstatus “{status}”."),
+            status=label(facts),
+        )
+    return status.waits_for
+
+
+def claim(facts: Facts, actor: Actor, note: str = "") -> tuple[str, Peran]:
+    """Decide whether the actor becomes the one who checks this dataset.
+
+    Args:
+        facts: of the dataset.
+        actor: who asks.
+        note: reason, for taking a stale claim over.
+
+    Returns:
+        name of the event (`ambil`, `ambil_alih`; empty when the actor holds it already), and the
+        peran in which it is claimed.
+
+    Raises:
+        Refused: with the holder and the remedy.
+    """
+    peran = _may_claim(facts, actor)
+    if facts.reviewer is None:
+        return "ambil", peran
+    if facts.reviewer == actor.name:
+        return "", peran
+    if not facts.claim_stale:
+        raise Refused("id", HELD, reviewer=facts.reviewer)
+    if not note:
+        raise Refused(
+            "note",
+            N_("Dipegang oleh {reviewer}. Tulis alasan mengambil alih pemeriksaannya."),
+            reviewer=facts.reviewer,
+        )
+    return "ambil_alih", peran
+
+
+def release(facts: Facts, actor: Actor) -> Peran:
+    """Decide whether the actor gives the dataset back to the queue.
+
+    Returns:
+        the peran in which it is released.
+
+    Raises:
+        Refused: when it is not the actor's.
+    """
+    peran = _may_claim(facts, actor)
+    if facts.reviewer is None:
+        raise Refused("id", N_("Dataset ini tidak sedang diambil siapa pun."))
+    if facts.reviewer != actor.name:
+        raise Refused("id", HELD_STALE if facts.claim_stale else HELD, reviewer=facts.reviewer)
+    return peran
+
+
+def claim_offer(facts: Facts, actor: Actor) -> str | None:
+    """What the actor may do about the claim now: claim, take_over, release or nothing."""
+    try:
+        _may_claim(facts, actor)
+    except Refused:
+        return None
+    if facts.reviewer is None:
+        return "claim"
+    if facts.reviewer == actor.name:
+        return "release"
+    return "take_over" if facts.claim_stale else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ckan.model as core
@@ -24,7 +25,7 @@ from ckanext.satudata_trenggalek import (
     schema,
     tables,
 )
-from ckanext.satudata_trenggalek.workflow import calendar, engine
+from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import SISTEM, STATUSES, Peran, Transition
 
 log = logging.getLogger(__name__)
@@ -131,12 +132,45 @@ def facts(package: core.Package, row: model.Status, full: bool = True) -> engine
         data_prioritas=row.data_prioritas,
         makers=frozenset(row.makers),
         reviewer=row.reviewer,
+        claim_stale=row.package_id in stale_claims([(row, package.owner_org)]),
         content_hash=content_hash(package.id, row) if full else None,
         approved_hash=row.content_hash,
         blockers=tuple(blockers(package)) if full and status.edits else (),
         tables=tuple(tables.blockers({"id": package.id})) if full and not status.edits else (),
         waits_for_kegiatan=waits_for_kegiatan(package) if full and not status.edits else "",
     )
+
+
+def claim_until(claimed_at: dt.datetime | None) -> dt.datetime | None:
+    """Until when a claim is its holder's."""
+    return config.kalender().due(claimed_at, config.hari_klaim()) if claimed_at else None
+
+
+def stale_claims(rows: Collection[tuple[Any, str | None]]) -> set[str]:
+    """Which claims others may take over: their time is over, or the holder can't check any more.
+
+    Args:
+        rows: status rows (package_id, status, reviewer, claimed_at, makers), each with the
+            organization id of its dataset. One query for all of them.
+
+    Returns:
+        ids of the datasets.
+    """
+    held = peran.of_names({row.reviewer for row, _org in rows if row.reviewer})
+    stale = set()
+    for row, owner_org in rows:
+        if not row.reviewer:
+            continue
+        id_, roles = held.get(row.reviewer, ("", {}))
+        until = claim_until(row.claimed_at)
+        if (
+            STATUSES[row.status].waits_for not in peran.towards(roles, owner_org)
+            or id_ in row.makers
+            or until is None
+            or until < now()
+        ):
+            stale.add(row.package_id)
+    return stale
 
 
 def record(
@@ -321,7 +355,8 @@ def transition(
         kegiatan.lock(kegiatan.of(package))
         who = actor(user, package.owner_org)
         known = facts(package, row)
-        move, as_peran = check(known, who, name, request)
+        with refusals():
+            move, as_peran = engine.check(known, who, name, request)
         if move.target == "terbit":
             gate.require_triggers()
             if publish_at:
@@ -336,12 +371,16 @@ def transition(
     reindex(package_id)
 
 
-def check(
-    known: engine.Facts, who: engine.Actor, name: str, request: engine.Request
-) -> tuple[Transition, Peran | None]:
-    """engine.check, with CKAN's exceptions and translated messages."""
+@contextmanager
+def refusals() -> Iterator[None]:
+    """The engine's refusals as CKAN's exceptions, their messages translated.
+
+    Raises:
+        tk.NotAuthorized: where the asker may not.
+        tk.ValidationError: naming the parameter that must change.
+    """
     try:
-        return engine.check(known, who, name, request)
+        yield
     except engine.Refused as error:
         if error.errors:
             errors: dict[str, Any] = {}
@@ -356,6 +395,58 @@ def check(
         if error.forbidden:
             raise tk.NotAuthorized(message) from None
         raise tk.ValidationError({error.field: [message]}) from None
+
+
+def claim(package_id: str, user: core.User, note: str = "") -> None:
+    """Make the user the one who checks a dataset, or raise and leave everything as it was.
+
+    Args:
+        package_id: id of a dataset that the user may see.
+        user: who asks.
+        note: reason, for taking a stale claim over.
+
+    Raises:
+        tk.NotAuthorized: wrong peran, or a maker.
+        tk.ValidationError: naming the holder; also for a lost race.
+    """
+    with gate.explained():
+        package, row = lock(package_id)
+        who, known = actor(user, package.owner_org), facts(package, row, full=False)
+        with refusals():
+            event, as_peran = engine.claim(known, who, note)
+        if event:
+            at, before = now(), row.reviewer
+            detail = {"dari": before} if before else None
+            record(
+                package.id, user.name, event, at, peran=as_peran.value, note=note or None,
+                detail=detail,
+            )  # fmt: skip
+            row.reviewer, row.claimed_at = user.name, at
+        core.Session.commit()
+    if event:
+        log.info("%s: %s by %s", package.name, event, user.name)
+
+
+def release(package_id: str, user: core.User) -> None:
+    """Give a claimed dataset back to the queue.
+
+    Args:
+        package_id: id of a dataset that the user may see.
+        user: who holds it.
+
+    Raises:
+        tk.NotAuthorized: wrong peran.
+        tk.ValidationError: when it is not the user's.
+    """
+    with gate.explained():
+        package, row = lock(package_id)
+        who, known = actor(user, package.owner_org), facts(package, row, full=False)
+        with refusals():
+            as_peran = engine.release(known, who)
+        record(package.id, user.name, "lepas", peran=as_peran.value)
+        row.reviewer = row.claimed_at = None
+        core.Session.commit()
+    log.info("%s: released by %s", package.name, user.name)
 
 
 def _make(
@@ -381,13 +472,29 @@ def _make(
         public_note=request.public_note or None,
         content_hash=known.content_hash,
         checklist=engine.parse_checklist(request.checklist) or None,
-        detail={"putaran": row.round + ("submit" in move.effects)},
+        detail={"putaran": row.round + ("submit" in move.effects), **_waited(row, at)},
     )
-    row.status, row.since, row.reviewer = move.target, at, None
+    row.status, row.since, row.reviewer, row.claimed_at = move.target, at, None, None
+    row.publish_error = row.publish_tried_at = None
     for effect in move.effects:
         EFFECTS[effect](package, row, event, who)
     set_clock(package, row)
     core.Session.flush()
+
+
+def late(row: model.Status | sa.Row[Any], at: dt.datetime) -> bool:
+    """Whether a deadline was missed; what the schedule keeps is late once it could not."""
+    return bool(row.due_at and row.due_at < at and (not row.publish_at or row.publish_error))
+
+
+def _waited(row: model.Status, at: dt.datetime) -> dict[str, Any]:
+    """What an event keeps of the wait that it ends, so that each side's time can be reported."""
+    return {
+        "sejak": row.since.astimezone(dt.timezone.utc).isoformat(),
+        "tenggat": row.due_at.astimezone(dt.timezone.utc).isoformat() if row.due_at else None,
+        "terlambat": late(row, at) if row.due_at else None,
+        "pemeriksa": row.reviewer,
+    }
 
 
 def set_clock(package: core.Package, row: model.Status) -> None:
@@ -395,7 +502,7 @@ def set_clock(package: core.Package, row: model.Status) -> None:
     status = STATUSES[row.status]
     days = getattr(config, status.setting)() if status.setting else status.days
     runs = engine.clock_runs(facts(package, row, full=False))
-    row.due_at = calendar.due(row.since, days) if runs and days else None
+    row.due_at = config.kalender().due(row.since, days) if runs and days else None
 
 
 def _schedule(
@@ -411,6 +518,7 @@ def _schedule(
             {"publish_at": [tk._("Jadwal terbit hanya untuk data Terbuka yang disetujui.")]}
         )
     row.publish_at = row.due_at = publish_at
+    row.publish_error = row.publish_tried_at = None
     record(
         package.id,
         who.name,
@@ -430,23 +538,86 @@ def reindex(package_id: str) -> None:
         log.exception("%s: not indexed; `ckan satudata reconcile --fix` repairs it", package_id)
 
 
+#: How long the schedule leaves alone what it could not publish.
+RETRY = dt.timedelta(hours=1)
+
+
 def publish_due() -> list[str]:
     """Publish what is scheduled for now or earlier, each in its own transaction.
 
+    Two runners at once publish each dataset once: the second finds the row locked and leaves it.
+    What is refused keeps its schedule, is shown as late in the queue with the reason, and is tried
+    again after RETRY; an event and a warning tell it when the reason is new.
+
     Returns:
-        names of what was published; what is refused is logged and waits.
+        names of what was published.
     """
-    done = []
-    due = core.Session.execute(
+    return [name for package_id, name in _due() if _publish_scheduled(package_id, name)]
+
+
+def _is_due() -> sa.ColumnElement[bool]:
+    row = model.Status
+    return sa.and_(
+        row.publish_at <= now(),
+        row.status == "terverifikasi",
+        sa.or_(row.publish_tried_at.is_(None), row.publish_tried_at <= now() - RETRY),
+    )
+
+
+def _due() -> list[tuple[str, str]]:
+    found = core.Session.execute(
         sa.select(model.Status.package_id, core.Package.name)
         .join(core.Package, core.Package.id == model.Status.package_id)
-        .where(model.Status.publish_at <= now(), model.Status.status == "terverifikasi")
-    ).all()
-    for package_id, name in due:
-        try:
-            transition(package_id, None, "terbitkan", engine.Request())
-            done.append(name)
-        except (tk.ValidationError, tk.NotAuthorized, tk.ObjectNotFound) as error:
+        .where(_is_due())
+        .order_by(model.Status.publish_at, model.Status.package_id)
+    )
+    due = [(row.package_id, row.name) for row in found]
+    core.Session.rollback()
+    return due
+
+
+def _still_due(package_id: str) -> bool:
+    """Lock a dataset that is due, in the order of `lock`; another runner's is not waited for."""
+    package = core.Session.scalar(
+        sa.select(core.Package.id)
+        .where(core.Package.id == package_id)
+        .with_for_update(skip_locked=True)
+    )
+    return package is not None and core.Session.scalar(
+        sa.select(model.Status.package_id)
+        .where(model.Status.package_id == package_id, _is_due())
+        .with_for_update()
+    ) is not None  # fmt: skip
+
+
+def _publish_scheduled(package_id: str, name: str) -> bool:
+    try:
+        if not _still_due(package_id):
             core.Session.rollback()
-            log.warning("%s: scheduled, not published: %s", name, error)
-    return done
+            return False
+        transition(package_id, None, "terbitkan", engine.Request())
+        return True
+    except (tk.ValidationError, tk.NotAuthorized, tk.ObjectNotFound) as error:
+        core.Session.rollback()
+        reason = next(iter(getattr(error, "error_dict", None) or {"": ""}))
+        _keep_refusal(package_id, name, reason.split("/")[0] or "transition", str(error))
+    except Exception:
+        # Whatever one dataset meets, the others are published.
+        core.Session.rollback()
+        log.exception("%s: scheduled, not published", name)
+        _keep_refusal(package_id, name, "galat", "")
+    return False
+
+
+def _keep_refusal(package_id: str, name: str, reason: str, told: str) -> None:
+    """Remember why the schedule did not publish; told once for each reason."""
+    if not _still_due(package_id):
+        core.Session.rollback()
+        return
+    _package, row = lock(package_id)
+    if row.publish_error != reason:
+        if told:
+            log.warning("%s: scheduled, not published: %s", name, told)
+        record(package_id, SISTEM, "jadwal_gagal", peran=SISTEM, detail={"sebab": reason})
+    row.publish_error, row.publish_tried_at = reason, now()
+    core.Session.commit()

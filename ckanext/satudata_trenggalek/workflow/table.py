@@ -73,6 +73,11 @@ class Status:
     setting: str | None = None
     waits_for: Peran | None = None
 
+    @property
+    def claimable(self) -> bool:
+        """Whether a dataset waits here for a check, which one officer makes at a time."""
+        return self.stage == 2
+
 
 _P, _W, _B, _F = Peran.PRODUSEN_DATA, Peran.WALIDATA, Peran.PEMBINA_DATA, Peran.FORUM_SATU_DATA
 
@@ -127,6 +132,7 @@ STATUSES: Mapping[str, Status] = {
 #: What is verified but not open ends here, without clock (Perpres 39/2019 Ps 37).
 LABEL_TERTUTUP = N_("Terverifikasi, tidak dipublikasikan")
 
+CLAIMABLE = tuple(s.name for s in STATUSES.values() if s.claimable)
 EDITABLE = tuple(s.name for s in STATUSES.values() if s.edits)
 PUBLIC = tuple(s.name for s in STATUSES.values() if s.public)
 
@@ -163,7 +169,7 @@ class Transition:
 
 
 #: What a check has in common, by Walidata or Pembina.
-_CHECK = ("bukan_pembuat", "content_hash")
+_CHECK = ("bukan_pembuat", "pemegang", "content_hash")
 
 TRANSITIONS: Mapping[str, Transition] = {
     t.name: t
@@ -217,6 +223,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             (_W,),
             sop_step=6,
             note_required=True,
+            guards=("pemegang",),
             effects=("unverify",),
         ),
         Transition(
@@ -238,7 +245,9 @@ TRANSITIONS: Mapping[str, Transition] = {
             (_B,),
             sop_step=6,
             note_required=True,
+            guards=("pemegang",),
         ),
+        # Pembina who claimed it and are silent don't keep Walidata from taking it back.
         Transition(
             "batalkan_pembina",
             "Tarik dari Pembina",
