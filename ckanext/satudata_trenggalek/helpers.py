@@ -50,9 +50,15 @@ _ICON_OF_EVENT = {
     "buka_kembali": "fa-folder-open",
     "dibuat": "fa-plus",
     "jadwalkan": "fa-calendar-day",
+    "jadwal_gagal": "fa-triangle-exclamation",
+    "ambil": "fa-hand",
+    "ambil_alih": "fa-hand",
+    "lepas": "fa-hand-point-up",
     "prioritas": "fa-star",
     "data_pribadi": "fa-user-shield",
 }
+#: Counts above it are not told exactly (logic/queue.py).
+MOST = 1000
 #: What cannot be taken back by its maker is asked for once more, on a page of its own.
 CONFIRMED = ("terbitkan", "tarik", "buka_kembali", "batalkan_pembina")
 
@@ -113,6 +119,11 @@ def satudata_angka(value: float | int | str | None, digits: int = 1) -> str:
         return ""
     pattern = "#,##0." + "#" * digits if digits else "#,##0"
     return format_decimal(value, pattern, locale=_locale())  # pyright: ignore[reportArgumentType]
+
+
+def satudata_jumlah(count: int) -> str:
+    """A count of the queue, which ends at 1.001: then "1.000+"."""
+    return f"{satudata_angka(MOST)}+" if count > MOST else satudata_angka(count)
 
 
 def satudata_ukuran(size: float | int | str | None) -> str:
@@ -183,6 +194,10 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "tolak_pembina": tk._("Ditolak Pembina Data, kembali ke Walidata"),
         "batalkan_pembina": tk._("Ditarik dari Pembina Data, kembali ke Walidata"),
         "jadwalkan": tk._("Dijadwalkan terbit {time}"),
+        "jadwal_gagal": tk._("Belum terbit menurut jadwal: {why}"),
+        "ambil": tk._("Diambil untuk diperiksa"),
+        "ambil_alih": tk._("Pemeriksaan diambil alih dari {holder}"),
+        "lepas": tk._("Dilepas, menunggu pemeriksa"),
         "terbitkan": tk._("Terbit"),
         "tarik": tk._("Ditarik dari publik"),
         "buka_kembali": tk._("Dibuka kembali sebagai draf"),
@@ -198,7 +213,23 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         thing=satudata_sebutan(status),
         organization=status.get("organization_title") or "",
         time=satudata_waktu(detail.get("publish_at")),
+        holder=detail.get("dari") or "",
+        why=satudata_gagal_terbit(detail.get("sebab")) if "sebab" in detail else "",
     )
+
+
+def satudata_gagal_terbit(reason: str | None) -> str:
+    """Why the schedule did not publish, in words.
+
+    Args:
+        reason: what was refused (model.Status.publish_error).
+    """
+    return {
+        "content_hash": tk._("isinya bukan isi yang disetujui, kembalikan untuk diperiksa lagi"),
+        "id_kegiatan": tk._("kegiatannya belum terbit"),
+        "klasifikasi": tk._("klasifikasinya bukan Terbuka"),
+        "resources": tk._("tabelnya belum termuat atau ada temuan yang menghalangi"),
+    }.get(reason or "") or tk._("gangguan pada portal, hubungi admin")
 
 
 def satudata_nada(status: str | None) -> str:

@@ -12,6 +12,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from ckanext.satudata_trenggalek import config, maintenance
 from ckanext.satudata_trenggalek.workflow import service
@@ -35,7 +36,7 @@ def age(id_: str, days: int = 30) -> None:
     )
 
 
-def claim(world: World, user: str, id_: str, **more: Any) -> dict[str, Any]:
+def claim(world: World, user: str | None, id_: str, **more: Any) -> dict[str, Any]:
     return world.call("satudata_claim", user, id=id_, **more)
 
 
@@ -255,11 +256,11 @@ def statements() -> Iterator[list[str]]:
         seen.append(statement)
 
     engine = core.meta.engine
-    sa.event.listen(engine, "before_cursor_execute", note)
+    event.listen(engine, "before_cursor_execute", note)
     try:
         yield seen
     finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
+        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_the_queue_asks_as_often_for_many_as_for_one(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import ckan.model as core
@@ -12,10 +13,12 @@ from ckanext.satudata_trenggalek import model, peran
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.logic.common import iso, user_of
 from ckanext.satudata_trenggalek.workflow import engine, service
-from ckanext.satudata_trenggalek.workflow.table import CLAIMABLE, STATUSES, Peran
+from ckanext.satudata_trenggalek.workflow.calendar import WIB
+from ckanext.satudata_trenggalek.workflow.table import CLAIMABLE, STATUSES, TRANSITIONS, Peran
 
 #: Statuses in which a dataset waits for somebody.
 OPEN = tuple(s.name for s in STATUSES.values() if s.waits_for)
+_READY = TRANSITIONS["terbitkan"].sources
 #: Counting ends one further, which reads as "more than that".
 MOST = 1000
 
@@ -79,7 +82,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     :param sort: due, submitted or title
     :param limit: 0 to 100, 20 by default
     :param offset: rows to skip
-    :returns: count, facets (status, organization, overdue, mine), results
+    :returns: count, facets (status, organization, overdue, today, mine, ready), results
     """
     tk.check_access("satudata_queue_list", context, data_dict)
     user = user_of(context)
@@ -108,12 +111,16 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         return sa.select(sa.func.count()).select_from(some).scalar_subquery()
 
     # Each facet leaves its own filter out, so that every tab has its count.
-    waiting = _row.status.in_(OPEN)
+    waiting, now = _row.status.in_(OPEN), service.now()
+    midnight = dt.datetime.combine(now.astimezone(WIB) + dt.timedelta(days=1), dt.time(), WIB)
+    soon = sa.and_(_row.due_at >= now, _row.due_at < midnight)
     counts = (
         core.Session.execute(
             sa.select(
                 capped(*parts, by_org).label("count"),
                 capped(waiting, by_org, late).label("overdue"),
+                capped(waiting, by_org, soon).label("today"),
+                capped(_row.status.in_(_READY), by_org, _row.due_at.is_not(None)).label("ready"),
                 capped(_row.status.in_(CLAIMABLE), by_org, _row.reviewer == user.name).label(
                     "mine"
                 ),
@@ -130,7 +137,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
             "status": {status: counts[status] for status in STATUSES if counts[status]},
             "organization": _organizations(base.where(*parts)) if limit else [],
             "overdue": counts["overdue"],
-            "mine": counts["mine"],
+            **{name: counts[name] for name in ("today", "mine", "ready")},
         },
         "results": _told(results, user, held),
     }
