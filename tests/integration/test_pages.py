@@ -8,7 +8,9 @@ from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
+import ckan.model as core
 import pytest
+import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 
 from tests.world import World
@@ -101,6 +103,81 @@ def test_pembina_sees_data_prioritas_alone(get: Page, world: World) -> None:
     other, mine = world.at("diajukan"), world.at("diperiksa_pembina")
     page = get("pembina_bps", "/satudata/antrean").get_data(as_text=True)
     assert mine["name"] in page and other["name"] not in page
+
+
+def test_queue_claims_and_releases(get: Page, post: Page, world: World) -> None:
+    dataset = world.at("diajukan", title="Panen Salak")
+    state = "tab=periksa&q=panen+salak"
+    page = get("walidata", f"/satudata/antrean?{state}")
+    assert "Belum diambil" in text(page)
+    taken = post("walidata", "/satudata/antrean/ambil", id=dataset["id"], dari=state)
+    assert taken.status_code == 302 and taken.location.endswith(f"/satudata/antrean?{state}")
+    mine = text(get("walidata", f"/satudata/antrean?tab=saya&{state[12:]}"))
+    assert "Lanjutkan" in mine and "Lepas" in mine and "Panen Salak" in mine
+    theirs = text(get("walidata_2", f"/satudata/antrean?{state}"))
+    assert "walidata" in theirs and "Lihat" in theirs and "Belum diambil" not in theirs
+    # Two tabs: the other one still shows the button.
+    post("walidata_2", "/satudata/antrean/ambil", id=dataset["id"], dari=state)
+    assert world.status(dataset["id"])["reviewer"] == "walidata"
+    post("walidata_2", "/satudata/antrean/lepas", id=dataset["id"])
+    assert world.status(dataset["id"])["reviewer"] == "walidata"
+    back = post("walidata", "/satudata/antrean/lepas", id=dataset["id"], next="pemeriksaan")
+    assert back.location.endswith("/pemeriksaan")
+    assert world.status(dataset["id"])["reviewer"] is None
+
+
+def test_several_are_claimed_at_once(get: Page, world: World) -> None:
+    free, held = world.at("diajukan")["id"], world.at("diajukan")["id"]
+    world.call("satudata_claim", "walidata_2", id=held)
+    chosen = [free, held, "tidak-ada", free]
+    answer = get("walidata", "/satudata/antrean/ambil", method="POST", data={"pilih": chosen},
+                 follow_redirects=True)  # fmt: skip
+    words = text(answer)
+    assert "Anda sekarang memeriksa" in words and "Sedang diperiksa oleh walidata_2" in words
+    assert "Satu dataset tidak diambil" in words
+    assert [world.status(id_)["reviewer"] for id_ in (free, held)] == ["walidata", "walidata_2"]
+    none = get("walidata", "/satudata/antrean/ambil", method="POST", follow_redirects=True)
+    assert "Centang dahulu" in text(none)
+
+
+def test_taking_over_asks_for_the_reason(get: Page, post: Page, world: World) -> None:
+    dataset = world.at("diajukan")
+    url = f"/dataset/{dataset['name']}/ambil-alih"
+    assert get("walidata_2", url).status_code == 302, "nobody holds it"
+    world.call("satudata_claim", "walidata", id=dataset["id"])
+    assert get("walidata_2", url).status_code == 302, "its holder is at work"
+    core.Session.execute(
+        sa.text(
+            "UPDATE satudata_status SET claimed_at = claimed_at - interval '30 days'"
+            " WHERE package_id = :id"
+        ),
+        {"id": dataset["id"]},
+    )
+    core.Session.commit()
+    assert "boleh diambil alih" in text(get("walidata_2", "/satudata/antrean?sort=submitted"))
+    page = get("walidata_2", url)
+    assert page.status_code == 200 and "Dipegang oleh walidata sejak" in text(page)
+    refused = post("walidata_2", url, note=" ")
+    assert refused.status_code == 409 and "Tulis alasan" in text(refused)
+    done = post("walidata_2", url, note="Sedang cuti.")
+    assert done.status_code == 302 and done.location.endswith("/pemeriksaan")
+    assert world.status(dataset["id"])["reviewer"] == "walidata_2"
+
+
+@pytest.mark.parametrize("path", ["ambil", "lepas"])
+def test_claims_are_for_the_checkers(post: Page, world: World, path: str) -> None:
+    id_ = world.standing("diajukan")
+    for user, status in ((None, 302), ("produsen_dinkes", 403), ("admin", 302)):
+        assert post(user, f"/satudata/antrean/{path}", id=id_).status_code == status
+    assert world.status(id_)["reviewer"] is None
+    odd = post("walidata", f"/satudata/antrean/{path}", id="\x00", dari="page=x&q=%00&lain=1")
+    assert odd.status_code == 302
+
+
+def test_a_page_that_is_no_more(get: Page) -> None:
+    """The last page empties while it is looked at."""
+    gone = get("walidata", "/satudata/antrean?q=tidak-ada-yang-begini&page=3")
+    assert gone.status_code == 302 and "page" not in gone.location
 
 
 # Own work ----------------------------------------------------------------------------------------
