@@ -156,8 +156,7 @@ def _words(error: tk.NotAuthorized | tk.ValidationError) -> str:
     """What a refusal says."""
     if isinstance(error, tk.NotAuthorized):
         return str(error.message or tk._("Peran Anda tidak mengizinkan ini."))
-    told: Mapping[str, Any] = error.error_dict
-    return " ".join(str(message) for messages in told.values() for message in messages)
+    return " ".join(map(str, error.error_summary.values()))
 
 
 @satudata.route("/satudata/antrean/ambil", methods=["POST"])
