@@ -266,8 +266,7 @@ class World:
             upload=FileStorage(io.BytesIO(data), filename=filename),
             **more,
         )
-        if tables.is_table(resource):
-            tables.load(resource["id"])
+        tables.load(resource["id"])
         return resource
 
     def draft(self, user: str = "produsen_dinkes", **fields: Any) -> dict[str, Any]:

@@ -175,6 +175,12 @@ def katalog(
     context: click.Context, file: Path, organization: str, user: str | None, report: Path | None
 ) -> None:
     """Make a draft of each entry with columns of a catalogue (JSON Lines), once."""
+    if report:
+        try:
+            report.open("a").close()  # before the work, not after it
+        except OSError as error:
+            message = f"Laporan {report} tidak dapat ditulis ({error.strerror}). Pilih tempat lain."
+            raise click.ClickException(message) from None
     entries, problems, empty = catalogue.read(file)
     results: list[catalogue.Result] = []
 

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 import ckan.plugins.toolkit as tk
 import python_calamine
 
-from ckanext.satudata_trenggalek import exchange, gate, schema, tabular
+from ckanext.satudata_trenggalek import exchange, filetext, gate, schema, tabular
 from ckanext.satudata_trenggalek.exchange import BERKAS, GUIDE, Column, Sheet, fold
 from ckanext.satudata_trenggalek.schema import Field
 from ckanext.satudata_trenggalek.workflow import service
@@ -205,7 +205,7 @@ def _workbook(content: bytes) -> Iterator[tuple[str, Raw, list[Any]]]:
 
 def _text(value: Any) -> str:
     """A cell as text: what Excel shows without a number format, dates as 2027-01-31."""
-    text = value if isinstance(value, str) else tabular.cell_text(value)
+    text = value if isinstance(value, str) else filetext.cell_text(value)
     return re.sub("\r\n?", "\n", text).strip()
 
 

@@ -1,4 +1,4 @@
-"""What is found in uploaded tables: how it is kept, and the sentences that people read.
+"""What is found in uploads: how it is kept, and the sentences that people read.
 
 A finding is stored as data without values: personal data must not be kept a second time. It is
 told in the reader's language when it is shown.
@@ -155,6 +155,8 @@ def _data_pribadi(finding: Finding) -> str:
         message = tk._(
             "Bagian tersembunyi berkas Excel ({part}) memuat NIK atau nomor KK: {count} kali."
         )
+    elif finding.get("document"):
+        message = tk._("Dokumen memuat NIK atau nomor KK: {count} kali.")
     elif finding.get("lines"):
         message = tk._("Berkas memuat NIK atau nomor KK: {count} baris ({where}).")
     elif finding.get("sheet") and finding.get("hidden"):
@@ -169,7 +171,26 @@ def _data_pribadi(finding: Finding) -> str:
     else:
         message = tk._("Kolom “{column}” memuat NIK atau nomor KK: {count} baris ({where}).")
     where = _where(finding) if finding["rows"] else ""
-    return message.format(**{**finding, "where": where})
+    message = message.format(**{**finding, "where": where})
+    if inside := finding.get("inside"):
+        message = tk._("“{file}” di dalamnya: {message}").format(file=inside, message=message)
+    return message
+
+
+def _tidak_tercari(finding: Finding) -> str:
+    """The file itself, or files in it, could not be searched for personal data."""
+    if finding["reason"] == "arsip":
+        message = tk._(
+            "Arsip tidak dapat dibuka untuk mencari NIK dan nomor KK: berkata sandi, rusak, terlalu"
+            " besar, atau bukan ZIP. Unggah isinya tanpa arsip, atau sebagai ZIP tanpa kata sandi."
+        )
+    else:
+        message = tk._(
+            "Portal tidak dapat mencari NIK dan nomor KK dalam PDF, gambar, dan berkas lain yang"
+            " bukan teks. Periksa sendiri bahwa tidak ada data pribadi di dalamnya."
+        )
+    inside = [name for name in finding["names"] if name]
+    return f"{message} ({_few(inside, finding['count'])})" if inside else message
 
 
 _MESSAGES = {
@@ -180,6 +201,7 @@ _MESSAGES = {
     "tipe": _tipe,
     "kode_wilayah": _kode,
     "data_pribadi": _data_pribadi,
+    "tidak_tercari": _tidak_tercari,
 }
 
 

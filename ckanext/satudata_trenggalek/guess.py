@@ -12,7 +12,7 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 
-from . import personal, schema, tabular, wilayah
+from . import filetext, personal, schema, tabular, wilayah
 from .columns import KINDS
 
 Row = dict[str, Any]
@@ -99,7 +99,7 @@ def table(path: str, extension: str, year: str = "") -> dict[str, Any]:
     """
     header, sample = tabular.sample(path, extension, SAMPLE, CELLS)
     width = max([len(header), *map(len, sample)])
-    labels = [tabular.cell_text(cell) for cell in header] + [""] * (width - len(header))
+    labels = [filetext.cell_text(cell) for cell in header] + [""] * (width - len(header))
     if _is_title(labels, sample):
         note = tk._("Baris pertama tampaknya judul tabel. Hapus, lalu unggah kembali berkasnya.")
         return {"variabel": [], "tanda_desimal": "titik", "notes": [note]}
@@ -108,7 +108,7 @@ def table(path: str, extension: str, year: str = "") -> dict[str, Any]:
     koma, notes = _decimals(Counter(str(v) for column in cells for v in column if v))
     variabel = []
     for name, label, column in zip(names, labels, cells, strict=False):
-        values = [text for cell in column if (text := tabular.cell_text(cell, koma).strip())]
+        values = [text for cell in column if (text := filetext.cell_text(cell, koma).strip())]
         variabel.append(_row(name, label, _type(name, values, koma), values, year))
         if personal.is_personal_name(label) or any(map(personal.is_personal, values)):
             notes.append(

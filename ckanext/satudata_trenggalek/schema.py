@@ -542,11 +542,17 @@ def blockers(dataset: dict[str, Any], file_ids: set[str]) -> list[dict[str, str]
         there are files at all, links and loads are not judged here.
     """
     type_ = str(dataset.get("type") or "dataset")
-    found = list(_item_blockers(fields(type_), dataset))
-    for resource in dataset.get("resources") or []:
+    found = [(path, message) for path, _, message in _item_blockers(fields(type_), dataset)]
+    resources = dataset.get("resources") or []
+    for number, resource in enumerate(resources, 1):
         prefix, has_file = f"resources/{resource['id']}/", resource["id"] in file_ids
+        name = resource.get("name") or tk._("Berkas ke-{n}").format(n=number)
         # An upload without its bytes is no file, whatever its address says.
         if resource.get("url_type") == "upload" and not has_file:
             resource = {**resource, "url": ""}
-        found += _item_blockers(fields(type_, "resource_fields"), resource, prefix, has_file)
-    return [{"field": path, "message": message} for path, _field, message in found]
+        for path, _, message in _item_blockers(
+            fields(type_, "resource_fields"), resource, prefix, has_file
+        ):
+            # Of several files it is said which one lacks something.
+            found.append((path, f"“{name}”: {message}" if len(resources) > 1 else message))
+    return [{"field": path, "message": message} for path, message in found]

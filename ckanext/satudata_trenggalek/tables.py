@@ -1,5 +1,7 @@
 """Loads uploaded tables into the DataStore: file -> DuckDB or calamine -> COPY -> swap.
 
+Uploads that are no tables are searched for personal data only (search_files.py).
+
 The loader writes the tables itself, as the DataStore's owner; no action of a client does. A table
 is filled under a name that the DataStore hides, then takes the place of the old one in one
 transaction, so that readers see a whole table at any moment. `Table` says which bytes it holds, by
@@ -29,7 +31,7 @@ from ckan import logic, model
 from ckan.lib import datapreview
 from ckanext.datastore.backend import postgres as datastore
 
-from . import checks, files, findings, tabular
+from . import checks, files, findings, search_files, tabular
 from .model import Table
 from .tabular import EXTENSIONS, Rejected
 from .tabular import column_names as column_names
@@ -196,21 +198,23 @@ def _datastore(resource_id: str) -> Iterator[Any]:
 
 #: Counts up when the same file and metadata would give another table or other findings: all tables
 #: are then loaded again, as after an upgrade.
-_RULES = 1
-#: The metadata that a table follows, as one text.
-_METADATA = f"""md5({_RULES} || coalesce(x.extras ->> 'tanda_desimal', '')
-    || coalesce(x.extras ->> 'variabel', ''))"""
-#: Uploaded tables, their bytes and metadata, beside what is loaded of them.
+_RULES = 2
+#: Whether an upload is a table, by the name of its file.
+_IS_TABLE = f"lower(substring(r.url from '[.]([^.]*)$')) IN {EXTENSIONS}"
+#: The metadata that a table follows, as one text; other files follow none.
+_METADATA = f"""md5({_RULES} || CASE WHEN {_IS_TABLE}
+    THEN coalesce(x.extras ->> 'tanda_desimal', '') || coalesce(x.extras ->> 'variabel', '')
+    ELSE 'berkas' END)"""
+#: Uploads, their bytes and metadata, beside what is loaded of them and was found in them.
 _WANTED = f"""
     SELECT r.id, r.package_id, r.url, r.name, r.position, f.sha256, x.extras, t.state, t.message,
-      t.findings, t.updated, {_METADATA} AS metadata,
+      t.findings, t.updated, {_METADATA} AS metadata, coalesce({_IS_TABLE}, false) AS is_table,
       t.sha256 IS NOT DISTINCT FROM f.sha256 AND t.metadata IS NOT DISTINCT FROM {_METADATA}
         AS current
     FROM resource r JOIN satudata_file f ON f.resource_id = r.id
     CROSS JOIN LATERAL (SELECT coalesce(nullif(r.extras, ''), '{{}}')::json AS extras) x
     LEFT JOIN satudata_table t ON t.resource_id = r.id
-    WHERE r.state = 'active' AND r.url_type = 'upload'
-      AND lower(substring(r.url from '[.]([^.]*)$')) IN {EXTENSIONS}"""
+    WHERE r.state = 'active' AND r.url_type = 'upload'"""
 #: Rows of satudata_table that no such resource stands behind any more.
 _ORPHANS = f"""
     SELECT t.resource_id FROM satudata_table t LEFT JOIN resource r ON r.id = t.resource_id
@@ -219,7 +223,7 @@ _ORPHANS = f"""
 WAITING = "Antrean pekerjaan tidak dapat dihubungi; pemuatan dicoba lagi secara otomatis."
 BUSY = "DataStore belum dapat dihubungi atau sedang sibuk; pemuatan dicoba lagi secara otomatis."
 BROKEN = (
-    "Tabel gagal dimuat karena kesalahan portal, bukan karena datanya. Hubungi pengelola portal; "
+    "Terjadi kesalahan portal, bukan kesalahan data. Hubungi pengelola portal; "
     "rinciannya ada di log pekerjaan."
 )
 
@@ -248,7 +252,7 @@ def loaded_sha(resource_id: str) -> str | None:
 
 
 def pending(package_id: str) -> list[str]:
-    """Ids of the dataset's table resources that wait for their load or are in it."""
+    """Ids of the dataset's uploads that wait for their load or search, or are in it."""
     return [
         row.id
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
@@ -257,7 +261,7 @@ def pending(package_id: str) -> list[str]:
 
 
 def failures(package_id: str) -> dict[str, str]:
-    """Message per table resource of the dataset whose load failed."""
+    """Message per upload of the dataset whose load or search failed."""
     return {
         row.id: row.message
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
@@ -282,9 +286,13 @@ def blockers(dataset: dict[str, Any]) -> list[dict[str, str]]:
         name, told = row.name or row.url.rpartition("/")[2] or row.id, []
         if not row.current or row.state in ("antre", "memuat"):
             message = tk._("Tabel “{name}” sedang dimuat. Tunggu sebentar lalu muat ulang.")
+            if not row.is_table:
+                message = tk._("Berkas “{name}” sedang diperiksa. Tunggu sebentar lalu muat ulang.")
             told.append(("url", message.format(name=name)))
         elif row.state == "gagal":
             message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
+            if not row.is_table:
+                message = tk._("Berkas “{name}” gagal diperiksa: {why}")
             told.append(("url", message.format(name=name, why=row.message or "")))
         for finding in row.findings or [] if row.current else []:
             if not _blocks(finding, row.sha256 in settled):
@@ -454,7 +462,7 @@ def load(resource_id: str) -> None:
             rows = _query(_WANTED + " AND r.id = :id", id=resource_id)
             if not rows:
                 _drop(connection, resource_id)
-            elif not rows[0].current or rows[0].state != "termuat":
+            elif not rows[0].current or rows[0].state not in ("termuat", "diperiksa"):
                 _load(connection, resource_id, rows[0])
     except _Busy as error:
         log.warning("Load of %s is tried again later: %s", resource_id, error)
@@ -478,6 +486,11 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
     extension = files.extension(row.url)
     variabel, koma = _metadata(row.extras)
     try:
+        if not row.is_table:
+            found = _search(row.sha256)
+            _drop(connection, resource_id, keep_state=True)
+            _mark(resource_id, "diperiksa", row, findings=found)
+            return
         with (
             files.local_copy(row.sha256) as path,
             tabular.read(path, extension, checks.commas(variabel, koma)) as source,
@@ -506,7 +519,7 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
             "gagal",
             row,
             message=str(error) if known else BROKEN,
-            findings=_refused(row.sha256, extension) if known else [],
+            findings=_search(row.sha256) if known else [],
         )
         return
     message = " ".join(source.notes) or None
@@ -534,10 +547,10 @@ def _metadata(extras: dict[str, Any]) -> tuple[list[checks.Row], bool]:
     return rows, extras.get("tanda_desimal") == "koma"
 
 
-def _refused(sha256: str, extension: str) -> list[findings.Finding]:
+def _search(sha256: str) -> list[findings.Finding]:
     """Personal data in a file that is no table."""
     with files.local_copy(sha256) as path:
-        return tabular.personal_anywhere(path, extension)
+        return search_files.anywhere(path)
 
 
 def _drop(connection: Any, resource_id: str, keep_state: bool = False) -> None:

@@ -1,7 +1,6 @@
 """Reads uploaded tables: a file of any dialect -> names, labels and a DuckDB query of its text.
 
-What can't be read says why (`Rejected`). Personal data outside of the table itself (other sheets,
-comments) is found here, since the table's loader never sees it.
+What can't be read says why (`Rejected`).
 """
 
 from __future__ import annotations
@@ -9,14 +8,11 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
-import datetime as dt
-import decimal
 import itertools
 import logging
 import re
 import tempfile
 import unicodedata
-import zipfile
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +20,8 @@ from typing import Any
 import duckdb
 import python_calamine
 
-from . import files, personal
+from . import files, filetext, search_files
+from .filetext import Rejected as Rejected
 from .findings import Finding, Tally, shown_name
 
 log = logging.getLogger(__name__)
@@ -37,8 +34,6 @@ MAX_COLUMNS = 500
 MAX_NAME = 63
 #: Longest row of a CSV, in bytes (a village's boundary as text has about 1 MB).
 MAX_ROW = 1 << 24
-#: What an Excel file may unpack to, in bytes; calamine holds a sheet in memory.
-MAX_UNPACKED = 1 << 30
 #: For DuckDB. Beside it a load needs little: rows pass through a pipe.
 MEMORY = "256MB"
 #: Names that PostgreSQL keeps for itself.
@@ -46,10 +41,6 @@ _SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
 HEADER_ONLY = "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
-
-
-class Rejected(Exception):
-    """A file that can't become a table; the message says what, where and the remedy."""
 
 
 @dataclass
@@ -128,36 +119,6 @@ def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[
 def _few(items: list[str], most: int = 5) -> str:
     rest = len(items) - most
     return ", ".join(items[:most]) + (f" dan {rest} lainnya" if rest > 0 else "")
-
-
-def encoding(path: str) -> str:
-    """Python's name of a text file's encoding: UTF-8, UTF-16 with its mark, cp1252 or Latin-1.
-
-    Raises:
-        Rejected: NUL bytes in it.
-    """
-    with open(path, "rb") as stream:
-        if stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return "utf-16"
-        stream.seek(0)
-        decoders = {name: codecs.getincrementaldecoder(name)() for name in ("utf-8-sig", "cp1252")}
-        line = 1
-        while True:
-            block = stream.read(files.CHUNK)
-            if (at := block.find(b"\0")) >= 0:
-                line += block[:at].count(b"\n")
-                raise Rejected(
-                    f"Baris {line} berisi karakter NUL (biner). Buka berkas di aplikasinya, simpan "
-                    "ulang sebagai “CSV UTF-8”, lalu unggah kembali."
-                )
-            line += block.count(b"\n")
-            for name, decoder in list(decoders.items()):
-                try:
-                    decoder.decode(block, final=not block)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not block:
-                return next(iter(decoders), "latin-1")
 
 
 def delimiter(sample: str) -> str:
@@ -315,70 +276,6 @@ def _read_ragged(path: str, mark: str, skip: int, header: list[str], folder: str
     return Source(names, labels, *_copy(folder, (row for _, row in rows()), width), notes)
 
 
-def cell_text(value: Any, comma: bool = False) -> str:
-    """A cell of Excel as the text that Excel shows without a number format (15 digits).
-
-    Args:
-        value: as calamine gives it.
-        comma: whether decimals stand after a comma, as in an Indonesian Excel.
-    """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, float):
-        if value.is_integer():
-            return str(int(value))
-        text = f"{decimal.Decimal(format(value, '.15g')):f}"
-        return text.replace(".", ",") if comma else text
-    if isinstance(value, dt.datetime) and value.time() == dt.time():
-        return value.date().isoformat()
-    if isinstance(value, dt.date | dt.time):
-        return value.isoformat(" ") if isinstance(value, dt.datetime) else value.isoformat()
-    return str(value).replace("\0", "").strip()
-
-
-Sheet = tuple[python_calamine.CalamineSheet, bool]
-
-
-def _sheets(path: str) -> Iterator[Sheet]:
-    """The worksheets of an Excel file that hold something, and whether each is hidden: these last.
-
-    Raises:
-        Rejected: a password, damaged, too large unpacked.
-    """
-    visible = python_calamine.SheetVisibleEnum.Visible
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
-            raise Rejected(
-                "Isi berkas Excel terlalu besar untuk dimuat. Simpan lembarnya sebagai "
-                "“CSV UTF-8”, lalu unggah kembali."
-            )
-    try:
-        book = python_calamine.load_workbook(path)
-        for told in sorted(book.sheets_metadata, key=lambda sheet: sheet.visible != visible):
-            if told.typ == python_calamine.SheetTypeEnum.WorkSheet:
-                sheet = book.get_sheet_by_name(told.name)
-                if sheet.height:
-                    yield sheet, told.visible != visible
-    except python_calamine.PasswordError:
-        raise Rejected(
-            "Berkas Excel dilindungi kata sandi. Hapus kata sandinya, lalu unggah kembali."
-        ) from None
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise Rejected(
-            "Berkas Excel rusak atau bukan format yang dikenal. Buka di Excel, simpan ulang "
-            "sebagai .xlsx, lalu unggah kembali."
-        ) from error
-
-
-def _filled(sheet: python_calamine.CalamineSheet) -> Iterator[tuple[int, list[Any]]]:
-    """Rows that are not blank, with their numbers as Excel shows them."""
-    for number, row in enumerate(sheet.iter_rows(), 1):
-        if any(cell != "" and cell is not None for cell in row):
-            yield number, row
-
-
 def read_excel(path: str, commas: Container[str], folder: str) -> Source:
     """The first sheet with content of an XLSX or XLS file.
 
@@ -390,28 +287,27 @@ def read_excel(path: str, commas: Container[str], folder: str) -> Source:
     Raises:
         Rejected: no content, header only, too wide, a password, damaged, too large unpacked.
     """
-    filled = list(_sheets(path))
+    filled = list(filetext.sheets(path))
     if not filled:
         raise Rejected("Semua lembar kosong. Isi datanya, lalu unggah kembali.")
     sheet, _hidden = filled[0]
-    (top, header), *data = itertools.islice(_filled(sheet), 2)
+    (top, header), *data = itertools.islice(filetext.filled(sheet), 2)
     if not data:
         raise Rejected(HEADER_ONLY)
-    names, labels, notes = _columns([cell_text(cell) for cell in header], len(header))
+    names, labels, notes = _columns([filetext.cell_text(cell) for cell in header], len(header))
     if len(filled) > 1:
         others = _few([f"“{shown_name(s.name, n)}”" for n, (s, _) in enumerate(filled[1:], 2)])
         title = shown_name(sheet.name, 1)
         notes.insert(0, f"Yang dimuat lembar “{title}”; lembar lain tidak: {others}.")
     comma = [name in commas for name in names]
     rows = (
-        [cell_text(cell, c) for cell, c in zip(row, comma, strict=True)]
-        for _, row in itertools.islice(_filled(sheet), 1, None)
+        [filetext.cell_text(cell, c) for cell, c in zip(row, comma, strict=True)]
+        for _, row in itertools.islice(filetext.filled(sheet), 1, None)
     )
     source = Source(names, labels, *_copy(folder, rows, len(names)), notes)
     source.findings = [
         *_merged(sheet, top),
-        *_personal_sheets(filled[1:], 2),
-        *_personal_parts(path),
+        *search_files.beside(path, filled[1:]),
     ]
     return source
 
@@ -424,91 +320,6 @@ def _merged(sheet: python_calamine.CalamineSheet, top: int) -> Iterator[Finding]
     for tally, blocking in ((header, True), (below, False)):
         if tally.count:
             yield tally.finding("sel_gabung", blocking=blocking)
-
-
-def _personal_sheets(sheets: Iterable[Sheet], first: int) -> Iterator[Finding]:
-    """Personal data in sheets that are not loaded, by column; `first` is the number of the first.
-
-    Hidden rows and columns are cells like others to calamine.
-    """
-    for order, (sheet, hidden) in enumerate(sheets, first):
-        left = (sheet.start or (0, 0))[1]
-        found: dict[int, Tally] = {}
-        named: set[int] = set()
-        for count, (number, row) in enumerate(_filled(sheet)):
-            for x, cell in enumerate(row):
-                # Shorter values, and numbers below 16 digits, are none.
-                long = isinstance(cell, str | float) and (
-                    len(cell) >= personal.SHORTEST if isinstance(cell, str) else cell >= 1e15
-                )
-                if count == 0 and personal.is_personal_name(cell_text(cell)):
-                    named.add(x)
-                elif (x in named and re.search("[0-9]", cell_text(cell))) or (
-                    long and personal.is_personal(cell_text(cell))
-                ):
-                    found.setdefault(x, Tally()).add(number)
-        for x, tally in sorted(found.items()):
-            yield tally.finding(
-                "data_pribadi",
-                blocking=True,
-                sheet=shown_name(sheet.name, order),
-                hidden=hidden,
-                column=_letters(left + x),
-            )
-
-
-def _letters(index: int) -> str:
-    """Excel's name of a column, from 0: A, B, ..., Z, AA."""
-    name = ""
-    while index >= 0:
-        name, index = chr(65 + index % 26) + name, index // 26 - 1
-    return name
-
-
-#: Parts of an XLSX that hold text beside the sheets: comments, the copy of its source that a pivot
-#: table keeps, text boxes, charts, the properties. Folder or beginning of the name.
-_PARTS = re.compile(r"(?:xl/(?:comments|threadedComments|pivotCache|drawings|charts)|docProps)")
-_TAGS = re.compile(r'<[^>]*?(?:\bv="([^"]*)"[^>]*)?>')
-
-
-def _personal_parts(path: str) -> Iterator[Finding]:
-    """Personal data in an XLSX outside of its sheets."""
-    with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if not _PARTS.match(name) or not name.endswith((".xml", ".vml")):
-                continue
-            count, rest = 0, ""
-            with archive.open(name) as part:
-                for block in iter(lambda: part.read(files.CHUNK), b""):
-                    # No tag is cut in two.
-                    whole, tag, rest = (rest + block.decode("utf-8", "ignore")).rpartition("<")
-                    rest = tag + rest
-                    # What stands between tags, and what a pivot table keeps as attributes.
-                    for piece in _TAGS.sub(r"|\1|", whole).split("|"):
-                        count += personal.is_personal(piece)
-            if count:
-                yield Tally(count).finding("data_pribadi", blocking=True, part=name)
-
-
-def personal_anywhere(path: str, extension: str) -> list[Finding]:
-    """Personal data in a file that can't become a table, as far as its text can be read."""
-    if extension in ("xlsx", "xls"):
-        with contextlib.suppress(Rejected):
-            return [*_personal_sheets(_sheets(path), 1), *_personal_parts(path)]
-        return []
-    try:
-        return _personal_lines(path, encoding(path))
-    except Rejected:  # NUL bytes; what stands between them is text all the same
-        return _personal_lines(path, "latin-1")
-
-
-def _personal_lines(path: str, name: str) -> list[Finding]:
-    tally = Tally()
-    with open(path, encoding=name, errors="replace") as text:
-        for number, line in enumerate(iter(lambda: text.readline(files.CHUNK), ""), 1):
-            if personal.is_personal(line):
-                tally.add(number)
-    return [tally.finding("data_pribadi", blocking=True, lines=True)] if tally.count else []
 
 
 @contextlib.contextmanager
@@ -527,7 +338,7 @@ def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Sou
         if extension in ("xlsx", "xls"):
             yield read_excel(path, commas, folder)
             return
-        name = encoding(path)
+        name = filetext.encoding(path)
         if name == "utf-8-sig":
             yield read_csv(path, extension, folder)
             return
@@ -541,21 +352,21 @@ def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Sou
         yield read_csv(recoded, extension, folder)
 
 
-def sample(path: str, extension: str, size: int, cells: int) -> tuple[list[Any], list[list[Any]]]:
+def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], list[list[Any]]]:
     """The header and the first rows of a file, quickly: text of a CSV, cells of an Excel file.
 
     Args:
         path: of the file.
         extension: one of `EXTENSIONS`.
         size: how much of a CSV is read, in bytes.
-        cells: how many cells are given, at least 50 rows.
+        most: how many cells are given, at least 50 rows.
 
     Raises:
         Rejected: nothing in it, or not to be opened.
     """
     if extension in ("xlsx", "xls"):
-        sheet = next(_sheets(path), None)
-        rows = (row for _, row in _filled(sheet[0])) if sheet else iter(())
+        sheet = next(filetext.sheets(path), None)
+        rows = (row for _, row in filetext.filled(sheet[0])) if sheet else iter(())
     else:
         with open(path, "rb") as stream:
             head = stream.read(size)
@@ -571,7 +382,7 @@ def sample(path: str, extension: str, size: int, cells: int) -> tuple[list[Any],
     header = next(rows, None)
     if header is None:
         raise Rejected("Berkas kosong. Isi datanya, lalu unggah kembali.")
-    return header, list(itertools.islice(rows, max(50, cells // len(header))))
+    return header, list(itertools.islice(rows, max(50, most // len(header))))
 
 
 def _decoded(head: bytes) -> str:

@@ -145,6 +145,29 @@ def test_a_survey_is_filled_submitted_checked_and_published(visit: Visit, world:
     button(produsen, "Ajukan").click()
     says(produsen, "diajukan ke Walidata.")
 
+    # Next year the same comes out of the records: copied, and complete without Blok V.
+    produsen.goto("/kegiatan/new")
+    produsen.get_by_text("Salin dari kegiatan lain").click()
+    produsen.get_by_label("Salin dari", exact=True).select_option(name)
+    button(produsen, "Salin").click()
+    says(produsen, "Belum tersimpan: periksa, lalu simpan.")
+    expect(produsen.locator("#field-fraksi_sampel")).to_have_value("0,05")
+    again = {"tahun_kegiatan": "2027", "cara_pengumpulan_data": "3", "rekomendasi_bps": "2"} | {
+        key: day.replace("2027", "2028").replace("2026", "2027")
+        for key, day in values.items()
+        if key.startswith(("jadwal_", "rilis_"))
+    }
+    for key, value in again.items():
+        fill(produsen, key, value)
+    expect(sample).to_be_hidden()
+    button(produsen, "Simpan dan lanjutkan").click()
+    expect(produsen.get_by_role("heading", level=1, name=title)).to_be_visible()
+    records = world.call("package_show", "produsen_dinkes", id=produsen.url.rsplit("/", 1)[1])
+    assert "fraksi_sampel" not in records and "identitas_rekomendasi" not in records
+    assert records["variabel_kegiatan"] == stored["variabel_kegiatan"]
+    assert all(records[key] == value for key, value in again.items())
+    assert world.status(records["id"])["blockers"] == []
+
     walidata.goto("/satudata/antrean")
     link(walidata, f"{title}, 2026").click()
     expect(walidata.get_by_role("heading", level=1, name=title)).to_be_visible()

@@ -110,6 +110,7 @@ def test_ten_entries(world: World, run: Callable[..., Result], file: Path, tmp_p
         (("--organization", "bps-trenggalek"), "bukan Produsen Data"),
         (("--organization", "dinkes", "--user", "warga"), ""),
         (("--organization", "dinkes", "--user", "tidak_ada"), ""),
+        (("--organization", "dinkes", "--report", "/tidak/ada/x.csv"), "tidak dapat ditulis"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )

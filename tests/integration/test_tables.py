@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import threading
 import uuid
@@ -182,7 +183,8 @@ def test_file_that_is_no_table_takes_the_old_one_away(
     work()
     upload(b"%PDF-1.4 laporan", "laporan.pdf", id=resource)
     work()
-    assert tables.state(resource) is None
+    row = tables.state(resource)
+    assert row and row.state == "diperiksa" and tables.loaded_sha(resource) is None
     assert call("resource_show", id=resource)["datastore_active"] is False
     assert datastore(f"SELECT 1 FROM pg_class WHERE relname = '{resource}'") == []
 
@@ -445,6 +447,41 @@ def test_refused_file_is_searched_for_personal_data(call: Call, upload: Callable
     failed, personal = tables.blockers({"id": package})
     assert "gagal dimuat" in failed["message"] and "NIK" in personal["message"]
     assert NIK not in str([failed, personal])
+
+
+def test_every_upload_is_searched_whatever_it_is_called(
+    call: Call, upload: Callable[..., str]
+) -> None:
+    """A list of people stops the submission as a document, in an archive or under another name."""
+    rows = f"nama,nik\nSiti,{NIK}\n".encode()
+    table = upload(rows)
+    package = call("resource_show", id=table)["package_id"]
+    work()
+
+    def told() -> list[str]:
+        return [blocker["message"] for blocker in tables.blockers({"id": package})]
+
+    assert "Kolom “nik” memuat NIK" in told()[0] and call("datastore_search", resource_id=table)
+    # Renamed it is no table any more, but the same bytes.
+    call("resource_patch", id=table, url="data.txt")
+    assert tables.pending(package) == [table] and "sedang diperiksa" in told()[0]
+    work()
+    row = tables.state(table)
+    assert row and row.state == "diperiksa" and tables.pending(package) == []
+    assert "Berkas memuat NIK atau nomor KK" in told()[0] and NIK not in str(told())
+    assert not call("resource_show", id=table)["datastore_active"]
+    for name, data, count in (
+        ("data.csv.gz", gzip.compress(rows), 1),
+        ("laporan.pdf", b"%PDF-1.4 laporan", 0),  # told, for people to look at
+        ("arsip.rar", b"Rar!\x1a\x07\x01\x00" + bytes(99), 1),
+    ):
+        upload(data, name, id=table)
+        work()
+        assert len(told()) == count, name
+        assert tables.found_in({"id": table}), name
+    # What does not concern the search does not start it again.
+    call("resource_patch", id=table, description="Diperbaiki.")
+    assert tables.pending(package) == [] and tables.requeue_stuck() == 0
 
 
 def test_odd_metadata_of_one_resource_stop_no_other(upload: Callable[..., str]) -> None:

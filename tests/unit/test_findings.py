@@ -12,7 +12,7 @@ import xlsxwriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ckanext.satudata_trenggalek import checks, findings, tabular
+from ckanext.satudata_trenggalek import checks, findings, search_files, tabular
 from ckanext.satudata_trenggalek.columns import KINDS
 
 #: Made up: Trenggalek, kecamatan 01, born 12 March 1990.
@@ -251,7 +251,7 @@ def test_values_are_never_kept(tmp_path: Path) -> None:
     assert {f.get("header") for f in plan.findings if f["kind"] == "data_pribadi"} == {True, None}
     header_only = tmp_path / "h.csv"
     header_only.write_text(f"a,{NIK}\n")
-    (finding,) = tabular.personal_anywhere(str(header_only), "csv")
+    (finding,) = search_files.anywhere(str(header_only))
     assert finding["lines"] and finding["rows"] == [1] and NIK not in json.dumps(finding)
 
 
@@ -302,7 +302,7 @@ def test_refused_workbooks_are_searched_too(tmp_path: Path) -> None:
     file.write_bytes(excel(write))
     with pytest.raises(tabular.Rejected), tabular.read(str(file), "xlsx"):
         pass
-    (finding,) = tabular.personal_anywhere(str(file), "xlsx")
+    (finding,) = search_files.anywhere(str(file))
     assert (finding["sheet"], finding["column"]) == ("A", "B")
 
 
@@ -312,7 +312,7 @@ def test_broken_csv_are_searched_too(tmp_path: Path, data: str) -> None:
     file.write_text(data)
     with pytest.raises(tabular.Rejected), tabular.read(str(file), "csv"):
         pass
-    (finding,) = tabular.personal_anywhere(str(file), "csv")
+    (finding,) = search_files.anywhere(str(file))
     assert finding["rows"] == [2] and "baris berkas 2" in findings.message(finding)
 
 

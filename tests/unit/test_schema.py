@@ -276,6 +276,17 @@ def test_resource_needs_its_file_and_its_name():
     assert list(blocked(files=())) == ["resources/r1/url"]
 
 
+def test_of_several_files_it_is_said_which_one():
+    files = [
+        {"id": "r1", "url": "a.pdf", "name": "Laporan"},
+        {"id": "r2", "url": "b.csv", "name": "Tabel"},
+        {"id": "r3", "url": "c.pdf", "name": ""},
+    ]
+    told = blocked(resources=files)
+    assert told["resources/r2/variabel"].startswith("“Tabel”: Variabel belum diisi")
+    assert told["resources/r3/name"].startswith("“Berkas ke-3”: Nama berkas belum diisi")
+
+
 def test_links_and_missing_files_are_judged_elsewhere():
     link = [{"id": "r2", "url": "https://example.org/a.pdf", "name": "Tautan"}]
     assert blocked(resources=link) == {}

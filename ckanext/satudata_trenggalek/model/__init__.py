@@ -160,13 +160,13 @@ class Pointer(tk.BaseModel):
 
 
 class Table(tk.BaseModel):
-    """State of a resource's table in the DataStore, what it was loaded from and what was found."""
+    """State of an upload: of its table in the DataStore, what it was read from, what was found."""
 
     __tablename__ = "satudata_table"
 
     resource_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     sha256: Mapped[str] = mapped_column(sa.CHAR(64))
-    #: antre, memuat, termuat or gagal.
+    #: antre, memuat, termuat, gagal; diperiksa: searched, and no table.
     state: Mapped[str] = mapped_column(sa.Text)
     message: Mapped[str | None] = mapped_column(sa.Text)
     rows: Mapped[int | None] = mapped_column(sa.BigInteger)
