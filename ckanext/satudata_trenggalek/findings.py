@@ -173,7 +173,7 @@ def _data_pribadi(finding: Finding) -> str:
     where = _where(finding) if finding["rows"] else ""
     message = message.format(**{**finding, "where": where})
     if inside := finding.get("inside"):
-        message = tk._("“{file}” di dalamnya: {message}").format(file=inside, message=message)
+        message = tk._("Di dalamnya, “{file}”: {message}").format(file=inside, message=message)
     return message
 
 

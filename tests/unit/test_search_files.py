@@ -102,7 +102,7 @@ def test_the_file_inside_is_named_but_not_by_personal_data(tmp_path: Path) -> No
     file = tmp_path / "a.zip"
     file.write_bytes(archive(**{f"dusun__daftar {NIK}DOTcsv": LIST, "rtDOTcsv": LIST}))
     words = [findings.message(f) for f in search_files.anywhere(str(file))]
-    assert any("“rt.csv” di dalamnya" in text for text in words) and NIK not in " ".join(words)
+    assert any("Di dalamnya, “rt.csv”" in text for text in words) and NIK not in " ".join(words)
 
 
 @pytest.mark.parametrize(
