@@ -12,7 +12,7 @@ import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from . import files, filetext, personal
@@ -114,22 +114,22 @@ class _Search:
                 raise _TooLarge
             if gzipped:
                 with gzip.open(path) as stream:
-                    self._unpacked(stream, inside, depth)
+                    self._unpacked(stream.read, inside, depth)
                 return
             with zipfile.ZipFile(path) as archive:
                 for entry in archive.infolist():
                     if not entry.is_dir():
                         with archive.open(entry) as stream:
-                            self._unpacked(stream, _inner(inside, entry.filename), depth)
+                            self._unpacked(stream.read, _inner(inside, entry.filename), depth)
         except (*_BROKEN, _TooLarge):  # also a password
             self.unsearched["arsip"].append(inside)
 
-    def _unpacked(self, stream: IO[bytes], inside: str, depth: int) -> None:
+    def _unpacked(self, read: Callable[[int], bytes], inside: str, depth: int) -> None:
         self.members -= 1
         if self.members < 0:
             raise _TooLarge
         with tempfile.NamedTemporaryFile() as copy:
-            while block := stream.read(files.CHUNK):
+            while block := read(files.CHUNK):
                 self.budget -= len(block)
                 if self.budget < 0:
                     raise _TooLarge
@@ -143,9 +143,12 @@ class _Search:
         try:
             with zipfile.ZipFile(path) as archive:
                 for name in archive.namelist():
-                    if "embeddings/" in name and depth < MAX_DEPTH:
+                    if "embeddings/" in name and not name.endswith("/"):
+                        if depth >= MAX_DEPTH:
+                            raise _TooLarge
+                        within = _inner(inside, name.rpartition("/")[2])
                         with archive.open(name) as part:
-                            self._unpacked(part, _inner(inside, name.rpartition("/")[2]), depth)
+                            self._unpacked(part.read, within, depth)
                     elif name.endswith((".xml", ".vml", ".rels")) and not _CELLS.match(name):
                         with archive.open(name) as part:
                             count = self._xml(part)
