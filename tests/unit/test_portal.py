@@ -305,3 +305,9 @@ def test_compose_file() -> None:
     for line in (ROOT / "docker/Dockerfile").read_text().splitlines():
         if line.startswith("COPY"):
             assert all((ROOT / name).exists() for name in line.split()[1:-1]), line
+
+
+def test_measurements_hide_no_module_of_python() -> None:
+    """A program's own folder is the first place where it looks for modules."""
+    names = {path.stem for path in (ROOT / "bench").glob("*.py")}
+    assert names and not names & sys.stdlib_module_names
