@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from tests.world import World
 
 if TYPE_CHECKING:
+    from ckan.tests.helpers import CKANTestApp
     from playwright.sync_api import Browser
 
 
@@ -80,6 +81,14 @@ def _plugins(request: pytest.FixtureRequest) -> None:
     """Loads the plugins, except for tests that need no CKAN."""
     if not request.path.is_relative_to(UNIT):
         request.getfixturevalue("plugins")
+
+
+@pytest.fixture(scope="session")
+def app(plugins: None) -> CKANTestApp:
+    """The application, made once: CKAN's fixture of this name takes a second a test."""
+    from ckan.tests import helpers
+
+    return helpers._get_test_app()
 
 
 @pytest.fixture(scope="session")

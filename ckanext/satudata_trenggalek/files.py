@@ -591,7 +591,8 @@ def after_request(response: Response) -> Response:
     """Headers of what is downloaded: no script from our address, nothing private in a cache."""
     endpoint, args = flask.request.endpoint or "", flask.request.view_args or {}
     download = endpoint.endswith("resource.download")
-    if not download and endpoint != "datastore.dump":
+    # OPTIONS asks for no rights, so it is told nothing of the file.
+    if (not download and endpoint != "datastore.dump") or flask.request.method == "OPTIONS":
         return response
     row = model.Session.execute(
         sa.select(model.Resource.url, model.Package.private)
@@ -602,7 +603,6 @@ def after_request(response: Response) -> Response:
         # CKAN's own after_request would mark the response as public.
         flask.request.environ["__no_cache__"] = True
         response.headers["Cache-Control"] = "private, no-store"
-    response.headers["X-Content-Type-Options"] = "nosniff"
     if download and row is not None and response.status_code in (200, 206):
         inline = response.mimetype in INLINE
         response.headers.set(

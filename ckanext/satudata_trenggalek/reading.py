@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import ckan.model as core
@@ -78,8 +79,10 @@ def _names_a_type(params: dict[str, Any]) -> bool:
 def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is no data; ask Solr for what `after_dataset_search` needs to check a result.
 
-    Harvesters and DCAT take datasets, so other types come only to who names `dataset_type`.
+    Harvesters and DCAT take datasets, so other types come only to who names `dataset_type`. With
+    `facet.mincount=0` Solr names the terms of every document, of those out of sight with a zero.
     """
+    params["facet.mincount"] = max(1, int(params.get("facet.mincount") or 1))
     if not _names_a_type(params):
         params["fq_list"] = [*(params.get("fq_list") or []), _ASIDE]
     if fields := params.get("fl"):
@@ -90,20 +93,43 @@ def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
     return params
 
 
+#: The context of the search that is running (doors/hiding.py sets it).
+reader: ContextVar[Any] = ContextVar("satudata_reader", default=None)
+
+
+def _readable(ids: Collection[str]) -> set[str]:
+    """Which of these datasets, all of them unpublished, the running search may show."""
+    context: Any = reader.get() or {"ignore_auth": True}
+    user: Any = context.get("auth_user_obj") or core.User.get(context.get("user"))
+    if not ids or context.get("ignore_auth") or getattr(user, "sysadmin", False):
+        return set(ids)
+    labels = set(Labels().get_user_dataset_labels(user or None))
+    if WALIDATA in labels:
+        return set(ids)
+    found = core.Session.scalars(sa.select(core.Package).where(core.Package.id.in_(ids)))
+    return {
+        package.id
+        for package in found
+        if f"member-{package.owner_org}" in labels
+        or labels.intersection(Labels().get_dataset_labels(package))
+    }
+
+
 def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """Add the public fields; drop what Solr calls public and the database does not.
+    """Add the public fields; drop what Solr shows and the database does not.
 
     Solr is told after the commit, so an index that was missed may still show what was withdrawn.
     """
     added = (params.get("extras") or {}).get("satudata_fl")
-    fields = published(row["id"] for row in found["results"])
+    type_of = "type" if added is None else "dataset_type"
+    ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
+    fields = published(ids)
+    unpublished = ids - fields.keys()
+    readable = _readable(unpublished)
     kept = []
     for row in found["results"]:
-        if added is None:
-            public, type_ = not row.get("private"), row.get("type")
-        else:
-            public, type_ = row.get("capacity") == "public", row.get("dataset_type")
-        if public and row["id"] not in fields and type_ not in UNGATED_TYPES:
+        public = not row.get("private") if added is None else row.get("capacity") == "public"
+        if row["id"] in unpublished and (public or row["id"] not in readable):
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:

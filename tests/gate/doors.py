@@ -7,7 +7,9 @@ docs/gate.md is drawn from it by ``python -m tests.gate.doors``.
 
 from __future__ import annotations
 
+import contextlib
 import io
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -79,7 +81,7 @@ class Site(Protocol):
         ...
 
     def open(self, user: Any, path: str, method: str = "GET", **form: Any) -> str:
-        """The text of a page."""
+        """The text of a page, and its headers."""
         ...
 
     def sql(self, statement: str, t: Target) -> None:
@@ -88,6 +90,10 @@ class Site(Protocol):
 
     def dataset(self, **fields: Any) -> dict[str, Any]:
         """What a new dataset of the office holds at least."""
+        ...
+
+    def public(self) -> Target:
+        """Another dataset, which is public."""
         ...
 
     def purged(self, token: str) -> str:
@@ -138,13 +144,17 @@ class Door:
         return "read" if self.kind == "read" else "write"
 
 
+_TIMES = itertools.count()
+
+
 # How a door is tried -----------------------------------------------------------------------------
 def fill(value: Any, t: Target) -> Any:
-    """The value with `{t.name}` and its like put in."""
+    """The value with `{t.name}` and its like put in; each change says something else."""
     if isinstance(value, str):
-        return value.format(t=t) if "{t." in value else value
+        value = value.format(t=t) if "{t." in value else value
+        return value.replace("Diubah", f"Diubah {next(_TIMES)}")
     if isinstance(value, dict):
-        return {key: fill(item, t) for key, item in value.items()}
+        return {fill(key, t): fill(item, t) for key, item in value.items()}
     return [fill(item, t) for item in value] if isinstance(value, list) else value
 
 
@@ -255,7 +265,7 @@ def orm(name: str, value: Any) -> Go:
         import ckan.model as model
 
         package: Any = model.Package.get(t.id)
-        setattr(package, name, value)
+        setattr(package, name, fill(value, t))
         model.Session.commit()
 
     return go
@@ -267,7 +277,7 @@ def query(name: str, value: Any) -> Go:
     def go(site: Any, user: Any, t: Target) -> None:
         import ckan.model as model
 
-        model.Session.query(model.Package).filter_by(id=t.id).update({name: value})
+        model.Session.query(model.Package).filter_by(id=t.id).update({name: fill(value, t)})
         model.Session.commit()
 
     return go
@@ -326,6 +336,14 @@ def reuse_deleted(site: Any, user: Any, t: Target) -> str:
     return site.open(user, f"/dataset/{made}/resource/{t.gone}/download/x.csv")
 
 
+def reuse_patched(site: Any, user: Any, t: Target) -> str:
+    """Likewise, in a dataset that is there."""
+    made = site.call("package_create", user, **site.dataset(owner_org="dukcapil"))["id"]
+    resource = {"id": t.gone, "url": "x.csv", "url_type": "upload", "name": "x"}
+    site.call("package_patch", user, id=made, resources=[resource])
+    return site.open(user, f"/dataset/{made}/resource/{t.gone}/download/x.csv")
+
+
 def reuse_purged(site: Any, user: Any, t: Target) -> Any:
     """The table of a purged one."""
     id_ = site.purged(t.token)
@@ -335,20 +353,27 @@ def reuse_purged(site: Any, user: Any, t: Target) -> Any:
 
 def stale(site: Any, user: Any, t: Target) -> Any:
     """What Solr calls public is told, whatever the database says."""
+    import ckan.plugins.toolkit as tk
     from ckan.lib.search import rebuild
     from ckan.lib.search.common import make_connection
 
     solr: Any = make_connection()
-    document = dict(next(iter(solr.search(f'id:"{t.id}"', fl="*"))))
-    document.pop("_version_")
-    for key, value in document.items():
-        if hasattr(value, "strftime"):
-            document[key] = value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    solr.add([document | {"capacity": "public", "permission_labels": ["public"]}], commit=True)
+    for document in solr.search(f'id:"{t.id}"', fl="*"):
+        document.pop("_version_")
+        for key, value in document.items():
+            if hasattr(value, "strftime"):
+                document[key] = value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        public = {"capacity": "public", "permission_labels": ["public"]}
+        solr.add([document | public], commit=True)
     try:
-        return site.call("package_search", user, fq=f"name:{t.name}", fl=["id", "name"])
+        # With `fl` a result says neither `private` nor, perhaps, `id`.
+        return [
+            site.call("package_search", user, fq=f"name:{t.name}", **more)["results"]
+            for more in ({}, {"fl": ["id", "name"]}, {"fl": ["title"]}, {"fl": "*"})
+        ]
     finally:
-        rebuild(t.id)
+        with contextlib.suppress(tk.ObjectNotFound):
+            rebuild(t.id)
 
 
 def helper(name: str, /, *args: Any) -> Go:
@@ -388,6 +413,98 @@ def diff(site: Any, user: Any, t: Target) -> Any:
     return site.call("activity_diff", user, id=latest["id"], object_type="package")
 
 
+def every_action(site: Any, user: Any, t: Target) -> str:
+    """Each action that there is, CKAN's and the portal's, asked for what a dataset is made of."""
+    from ckan.logic import _actions
+
+    lines = []
+    for name in sorted(_actions):
+        for data in _asked(t)[:2]:
+            try:
+                answer = str(site.call(name, user, **data))
+            except Exception as error:  # what is asked for makes little sense to most of them
+                answer = f"{type(error).__name__} {error}"
+            site.forget()
+            lines.append(f"{name} {answer}")
+    return "\n".join(line.replace("\n", " ") for line in lines)
+
+
+def every_write(site: Any, user: Any, t: Target) -> str:
+    """Each action that may change something, of all that a dataset is made of."""
+    from ckan.logic import _actions, get_action
+
+    passed = []
+    for name in sorted(_actions):
+        if getattr(get_action(name), "side_effect_free", False):
+            continue
+        for data in _asked(t):
+            with contextlib.suppress(Exception):
+                site.call(name, user, **data)
+                passed.append(name)
+            site.forget()
+    return " ".join(passed)
+
+
+def _asked(t: Target) -> list[dict[str, Any]]:
+    """What to send when an action is not known."""
+    more = {
+        "resource_id": t.resource,
+        "package_id": t.id,
+        "entity_id": t.resource,
+        "object": t.id,
+        "object_type": "package",
+        "subject": t.name,
+        "match": {"id": t.id},
+        "datasets": [t.id],
+        "org_id": t.owner,
+        "title": "Diubah",
+        "name": t.organization,
+        "private": False,
+        "force": True,
+        "tags": [],
+        "type": "depends_on",
+        "limit": 1000,
+    }
+    return [{**more, "id": id_} for id_ in (t.id, t.resource, t.view, t.vocabulary)]
+
+
+def every_page(site: Any, user: Any, t: Target) -> str:
+    """Each address that takes the id of something, by GET, OPTIONS and POST."""
+    values = {
+        "resource_id": t.second,
+        "view_id": t.view,
+        "resource_view_id": t.view,
+        "filename": "x.txt",
+        "storage_name": "resources",
+        "location": t.location,
+    }
+    kinds = {
+        "group": t.topic, "organization": t.organization, "user": "produsen_dinkes",
+        "file": t.second, "feeds": t.topic,
+    }  # fmt: skip
+    lines = []
+    for rule in sorted(site.app.flask_app.url_map.iter_rules(), key=str):
+        given = {**values, "id": kinds.get(rule.endpoint.split(".")[0], t.name)}
+        if not rule.arguments or not rule.arguments <= {*given, "package_type", "group_type"}:
+            continue
+        _domain, path = rule.build(given, append_unknown=False)
+        for method in sorted({"GET", "OPTIONS", "POST"} & (rule.methods or set())):
+            try:
+                answer = site.open(user, path, method)
+            except Exception as error:  # a form without its fields is a 500 to some of core
+                answer = str(error)
+            site.forget()
+            lines.append(f"{method} {rule} {' '.join(answer.split())}")
+    return "\n".join(lines)
+
+
+def beside(path: str) -> Go:
+    """A page of a public dataset, with the ids of what another one has."""
+    return lambda site, user, t: site.open(user, f"/dataset/{site.public().name}" + fill(path, t))
+
+
+#: A format that core's text view shows without asking for more.
+_SHOWN = {"id": "{t.second}", "package_id": "{t.id}", "format": "JSONP", "url": "x"}
 _FORM = {"title": "Diubah", "name": "{t.name}", "owner_org": "{t.owner}", "save": "save"}
 _RELATION = {"subject": "{t.name}", "object": "{t.partner}", "type": "depends_on"}
 _SETTINGS_UNOWNED = {
@@ -443,7 +560,7 @@ DATASET = (
     W("edit_patch", "package_patch", "EASJ", "changes what is public", _GATE,
       act("package_patch", id="{t.id}", title="Diubah")),
     W("edit_tags", "package_patch tags", "EASJ", "changes what is public", _GATE,
-      act("package_patch", id="{t.id}", tags=[{"name": "diubah"}], tag_string="diubah")),
+      act("package_patch", id="{t.id}", tags=[{"name": "Diubah"}], tag_string="Diubah")),
     W("edit_update", "package_update", "EASJ", "changes what is public", _GATE,
       whole(notes="Diubah")),
     W("edit_revise", "package_revise", "EASJ", "changes what is public", _GATE,
@@ -528,13 +645,35 @@ DATASET = (
       "adds a file and publishes", _GATE,
       page("/dataset/{t.name}/resource/new", "POST", id="", url="http://example.id/a.csv",
            name="a", save="go-metadata-publish")),
+    W("form_unpublish", "POST /dataset/…/resource/new save=go-metadata-unpublish", "EAS",
+      "adds a file, and sets a public dataset to draft", _GATE,
+      page("/dataset/{t.name}/resource/new", "POST", id="", url="http://example.id/a.csv",
+           name="a", save="go-metadata-unpublish")),
+    W("form_bulk_public", "POST /organization/bulk_process", "AS", "public in one click",
+      "auth, trigger", page("/organization/bulk_process/{t.organization}", "POST",
+                            **{"bulk_action.public": "public", "dataset_{t.id}": "on"}),
+      plain="private"),
+    W("form_bulk", "POST /organization/bulk_process (private, delete)", "AS",
+      "gone without a word", "auth, trigger",
+      page("/organization/bulk_process/{t.organization}", "POST",
+           **{"bulk_action.delete": "delete", "dataset_{t.id}": "on"})),
     W("tag_delete", "tag_delete", "S", "takes a tag from public data", "trigger",
       act("tag_delete", id="{t.tag}")),
     W("vocabulary", "vocabulary_update", "S", "takes its tags from public data", "trigger",
       act("vocabulary_update", id="{t.vocabulary}", tags=[])),
+    W("vocabulary_delete", "vocabulary_delete", "S", "takes its tags from public data", "trigger",
+      act("vocabulary_delete", id="{t.vocabulary}"),
+      plain="a foreign key keeps a vocabulary that has tags"),
+    W("translation_many", "term_translation_update_many", "S",
+      "public data reads otherwise (multilingual)", "action, auth",
+      act("term_translation_update_many", data=[{"term": "Judul {t.token}", "lang_code": "en",
+                                                 "term_translation": "Palsu {t.token}"}])),
     W("translation", "term_translation_update", "S", "public data reads otherwise (multilingual)",
       "action, auth", act("term_translation_update", term="Judul {t.token}", lang_code="en",
                           term_translation="Palsu {t.token}")),
+    W("every_write", "every action there is, with the ids of a dataset", "SJ",
+      "what CKAN or a plugin adds", _GATE, every_write, quiet=True,
+      plain="all of the above at once"),
     W("token", "api_token_create for another", "S", "acts in another's name",
       "auth: one's own only",
       act("api_token_create", user="walidata", name="pinjam-{t.token}"), "grant"),
@@ -564,6 +703,9 @@ FILES = (
     W("last_modified", "resource_patch last_modified (DataStore's job)", "J",
       "hides that a file was replaced", "trigger",
       act("resource_patch", id="{t.resource}", last_modified="2020-01-01T00:00:00")),
+    W("hash", "resource_patch hash, size, mimetype (xloader's job)", "EASJ",
+      "says that other bytes are there", _GATE,
+      act("resource_patch", id="{t.resource}", hash="0" * 64, size=1, mimetype="text/html")),
     W("view_create", "resource_view_create", "EAS", "public text on verified data", _GATE,
       act("resource_view_create", resource_id="{t.resource}", title="Baru",
           view_type="text_view")),
@@ -578,12 +720,11 @@ FILES = (
     W("view_clear", "resource_view_clear", "S", "takes every view of the portal away", "trigger",
       act("resource_view_clear")),
     W("view_default", "resource_create_default_resource_views", "EAS", "adds views", _GATE,
-      act("resource_create_default_resource_views", resource={"id": "{t.second}", "format": "TXT",
-          "package_id": "{t.id}", "url": "x.txt"}, create_datastore_views=False)),
+      act("resource_create_default_resource_views", resource=_SHOWN,
+          create_datastore_views=False)),
     W("view_default_all", "package_create_default_resource_views", "EAS", "adds views", _GATE,
-      lambda site, user, t: site.call(
-          "package_create_default_resource_views", user, create_datastore_views=False,
-          package=site.call("package_show", {"ignore_auth": True, "user": ""}, id=t.id))),
+      act("package_create_default_resource_views", create_datastore_views=False,
+          package={"id": "{t.id}", "resources": [_SHOWN]})),
     W("view_form", "POST /dataset/…/edit_view", "EAS", "public text on verified data", _GATE,
       page("/dataset/{t.name}/resource/{t.resource}/edit_view/{t.view}", "POST", title="Diubah",
            view_type="text_view", save="")),
@@ -616,6 +757,9 @@ FILES = (
     W("reuse_deleted", "package_create with the id of a deleted resource", "O",
       "its bytes come back to whoever uses its id", "action, trigger: the pointer goes with it",
       reuse_deleted, "read"),
+    W("reuse_patched", "package_patch resources=[{id: …}]", "O",
+      "its bytes come back to whoever uses its id", "action, trigger: the pointer goes with it",
+      reuse_patched, "read"),
     W("reuse_purged", "package_create with the id of a purged resource", "O",
       "its table comes back likewise", "action: ids are made by the portal", reuse_purged, "read"),
     W("file_handover", "file_register, file_ownership_transfer to a user", "S",
@@ -637,6 +781,10 @@ INSIDE = (
       _OFF, act("harvest_source_create", name="sumber-{t.token}", title="Sumber",
                 url="http://example.id/{t.token}", source_type="ckan",
                 owner_org="{t.organization}"), "grant"),
+    W("harvest_job", "harvest_job_create, harvest_source_update, harvest_source_clear", "EAS",
+      "whoever edits a source imports from it, and clears what it imported", _OFF,
+      act("harvest_job_create", source_id="{t.harvested}"), "grant",
+      "needs a source: see harvest_source_create"),
     W("harvest_clear", "harvest_source_clear", "D", "deletes datasets by SQL", "trigger",
       sql("UPDATE package SET state = 'to_delete' WHERE id = :id")),
     W("orm_flip", "model.Package.private = False", "D", "public by one attribute", "trigger",
@@ -754,6 +902,11 @@ READING = (
     R("search_facets", "package_search facets", "NUO",
       act("package_search", **{"rows": 0, "facet.limit": -1,
                                "facet.field": ["name", "tags", "res_format"]}), _SOLR),
+    R("search_mincount", "package_search facet.mincount=0", "NUO",
+      act("package_search", **{"rows": 0, "facet.limit": -1, "facet.mincount": 0,
+                               "facet.field": ["name", "title_string", "tags", "res_format"]}),
+      "search: what no visible dataset has is not listed", "private",
+      "names, titles and tags of private datasets, each counted as 0"),
     R("search_stale", "package_search on an index that missed a withdrawal", "NUO", stale, _SOLR,
       "private"),
     R("search_page", "/dataset/?q=…", "N", page("/dataset/?q=title:{t.token}&sort=name+asc"),
@@ -854,6 +1007,20 @@ READING = (
     R("public_storage", "/file/public-download/resources/…", "N",
       page("/file/public-download/resources/{t.location}"), "setting (no public storage)",
       "private", "any file of a storage marked public", opens={"storage.public": True}),
+    R("sitemap", "/sitemap.xml", "N", page("/sitemap.xml"), "none", "core has none"),
+    R("beside", "/dataset/<another>/resource/…", "NU", beside("/resource/{t.resource}"),
+      plain="core asks for the resource itself"),
+    R("beside_download", "/dataset/<another>/resource/…/download", "NU",
+      beside("/resource/{t.second}/download/x.txt"), plain="core asks for the resource itself"),
+    R("beside_view", "/dataset/<another>/resource/…/view/…", "NU",
+      lambda site, user, t: beside(f"/resource/{site.public().resource}/view/{t.view}")(
+          site, user, t), plain="core asks for the view itself"),
+    R("every_page", "every address that takes an id", "NU", every_page,
+      "request: 404 as for what is unknown", "private",
+      "403 for what is there, 404 for what isn't"),
+    R("every_action", "every action, with the ids of a dataset", "NU", every_action,
+      "action: 404 as for what is unknown", "private",
+      "403 for what is there, 404 for what isn't"),
     *(
         R(f"tells_{action}", action, "UO", act(action, **data),
           "action: 404 as for what is unknown", "private",

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import io
+import random
 import re
 import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import ckan.model as model
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib import files, uploader
+from ckan.lib.search.common import make_connection
 from ckan.tests.helpers import CKANTestApp
 from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 
-from tests.gate.doors import READING, ROLES, Door, Target
+from tests.gate.doors import ROLES, Door, Target
 from tests.world import World
 
 #: The kategori of the datasets of World, whose group the portal makes.
 TOPIC, GROUP = "perlindungan-sosial-dan-kesehatan", "ekonomi"
+
+
+def new_token() -> str:
+    """A word that no other text has; of letters alone, since the search takes digits apart."""
+    return "".join(random.choices("bdfghjkmpqvwxz", k=10))
 
 
 class Refused(Exception):
@@ -34,10 +43,14 @@ REFUSED = (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError, DBAPIError, 
 class Site:
     """People and datasets to try doors with."""
 
+    #: What a dataset is -> the rows that say so.
+    STATE: ClassVar[dict[str, str]]
+
     def __init__(self, world: World, app: CKANTestApp) -> None:
         self.world, self.app, self.ids = world, app, world.ids
         self.tokens: dict[str, str] = {}
         self.targets: dict[str, Target] = {}
+        self.stood: dict[str, Any] = {}
         self.root = {"ignore_auth": True, "user": "admin"}
         for name, office in (("produsen_ganda", "dinkes dukcapil"), ("pengelola_topik", "")):
             if model.User.get(name) is None:
@@ -59,9 +72,9 @@ class Site:
             self.world.call("group_create", self.root, name=name, title=name)
         self.join("group", name, "pengelola_topik", "admin")
 
-    def keyword(self, id_: str, token: str, vocabulary: str) -> None:
-        """A tag of a vocabulary on a dataset."""
-        tag = model.Tag(name=f"kata-{token}", vocabulary_id=vocabulary)
+    def keyword(self, id_: str, vocabulary: str) -> None:
+        """A tag of a vocabulary on a dataset; both are the sysadmin's own words."""
+        tag = model.Tag(name=f"kata-{new_token()}", vocabulary_id=vocabulary)
         model.Session.add(tag)
         model.Session.flush()
         model.Session.add(model.PackageTag(model.Package.get(id_), tag))
@@ -77,6 +90,12 @@ class Site:
         )  # fmt: skip
         model.Session.commit()
 
+    refused = REFUSED
+
+    def forget(self) -> None:
+        """Rolls back what an attempt has left."""
+        model.Session.rollback()
+
     # As doors.Site says -----------------------------------------------------------------------
     def call(self, action: str, user: Any, /, **data: Any) -> Any:
         try:
@@ -85,17 +104,23 @@ class Site:
             raise Refused("there is no such action") from None
         return self.world.call(action, user, **data)
 
-    def open(self, user: Any, path: str, method: str = "GET", **form: Any) -> str:
-        headers = {}
+    def request(self, user: Any, path: str, method: str = "GET", **more: Any) -> Any:
+        """The answer to a request with the user's token."""
+        headers = dict(more.pop("headers", {}))
         if user:
             if user not in self.tokens:
                 made = self.world.call("api_token_create", user, user=user, name="uji")
                 self.tokens[user] = made["token"]
             headers["Authorization"] = self.tokens[user]
-        answer = self.app.test_client().open(
-            path, method=method, headers=headers, follow_redirects=False, data=form or None
-        )
+        client = self.app.test_client()
+        return client.open(path, method=method, headers=headers, follow_redirects=False, **more)
+
+    def open(self, user: Any, path: str, method: str = "GET", **form: Any) -> str:
+        answer = self.request(user, path, method, data=form or None)
         text = answer.get_data(as_text=True)
+        for name, value in answer.headers:
+            if name not in ("Set-Cookie", "Content-Length"):
+                text += f"\n{name}: {value}"
         assert answer.status_code < 500, f"{path}: {answer.status}"
         to_login = answer.status_code == 302 and "/user/login" in answer.location
         # A form that comes back says what was wrong.
@@ -141,30 +166,46 @@ class Site:
         return found
 
     def state(self, t: Target) -> dict[str, Any]:
-        """Every row of the target, its bytes, its table, and who sees it."""
+        """Every row of the target, its bytes, its tables, and what the index says of it."""
         model.Session.rollback()
-        ids = [row["id"] for row in self._rows("SELECT id FROM resource WHERE package_id = :id", t)]
+        rows = self._rows(self.STATE, t)
         return {
-            **{name: self._rows(statement, t) for name, statement in _STATE.items()},
-            "bytes": {id_: self.content(id_) for id_ in sorted(ids)},
-            "table": [self._table(resource) for resource in {t.resource, t.designed}],
-            "visible": self.visible(t.id),
+            **rows,
+            "bytes": {location: self._bytes(location) for location in self._locations(rows)},
+            "table": [self._table(resource) for resource in sorted({t.resource, t.designed})],
+            "index": self._document(t),
         }
 
-    def _rows(self, statement: str, t: Target) -> list[dict[str, Any]]:
-        values = {"id": t.id, "token": f"%{t.token}%"}
-        used = {key: value for key, value in values.items() if f":{key}" in statement}
-        return [dict(row._mapping) for row in model.Session.execute(sa.text(statement), used)]
+    def _rows(self, statements: Mapping[str, str], t: Target) -> dict[str, Any]:
+        """What each statement finds, asked at once."""
+        parts = (
+            f"'{name}', (SELECT coalesce(jsonb_agg(to_jsonb(q)), '[]') FROM ({statement}) q)"
+            for name, statement in statements.items()
+        )
+        query = sa.text(f"SELECT jsonb_build_object({', '.join(parts)})")
+        return model.Session.execute(query, {"id": t.id, "token": f"%{t.token}%"}).scalar_one()
 
-    def content(self, resource: str) -> str | None:
-        """SHA-256 of the bytes of a resource."""
-        row = model.Session.get(model.Resource, resource, populate_existing=True)
-        if row is None or row.url_type != "upload":
-            return None
-        found: Any = uploader.get_resource_uploader({"id": resource, "url_type": "upload"})
-        where = files.FileData(files.Location(found.get_path(resource)))
+    def _document(self, t: Target) -> tuple[Any, ...]:
+        """What Solr holds of the target, and whether everybody finds it."""
+        facet = {"facet": "true", "facet.query": "permission_labels:public"}
+        solr: Any = make_connection()
+        found = solr.search(f'id:"{t.id}"', fl="*", **facet)
+        documents = [
+            {k: v for k, v in doc.items() if k in ("name", "title", "capacity", "state", "notes")}
+            for doc in found.docs
+        ]
+        return documents, found.facets["facet_queries"]
+
+    def _locations(self, rows: Mapping[str, Any]) -> list[str]:
+        """Where the bytes of a dataset lie in the storage."""
+        raise NotImplementedError
+
+    def _bytes(self, location: str) -> str | None:
+        """SHA-256 of what lies there."""
+        storage = files.get_storage("resources")
         try:
-            return hashlib.sha256(found.storage.content(where)).hexdigest()
+            found = storage.content(files.FileData(files.Location(location)))
+            return hashlib.sha256(found).hexdigest()
         except files.exc.MissingFileError:
             return None
 
@@ -175,13 +216,12 @@ class Site:
             where = {"name": f'"{resource}"'}
             if not connection.scalar(sa.text("SELECT to_regclass(:name)"), where):
                 return None
-            rows = connection.execute(sa.text(f'SELECT * FROM "{resource}" ORDER BY _id'))
-            words = sa.text(
-                "SELECT attname, col_description(attrelid, attnum) FROM pg_attribute"
-                " WHERE attrelid = to_regclass(:name) AND attnum > 0 ORDER BY attnum"
+            words = (
+                "SELECT jsonb_agg(ARRAY[attname, col_description(attrelid, attnum)])"
+                " FROM pg_attribute WHERE attrelid = to_regclass(:name) AND attnum > 0"
             )
-            return [[tuple(row) for row in found]
-                    for found in (rows, connection.execute(words, where))]  # fmt: skip
+            rows = f'SELECT jsonb_agg(to_jsonb(d) ORDER BY _id) FROM "{resource}" d'
+            return tuple(connection.execute(sa.text(f"SELECT ({rows}), ({words})"), where).one())
 
     # What somebody is answered ----------------------------------------------------------------
     def answer(self, door: Door, user: Any, t: Target) -> tuple[str, str]:
@@ -200,9 +240,10 @@ class Site:
         # What was asked for may be repeated; what stands in the answer to another may not.
         found = [word for word in (t.token, t.id, t.resource, t.second) if word in other[1].lower()]
         if found:
-            return f"{found}: {other[1][:2000]}"
-        one, two = _same(told, t), _same(other, unknown)
-        return "" if one == two else f"{one}\n-- unlike --\n{two}"
+            lines = [row for row in other[1].split("\n") if any(w in row.lower() for w in found)]
+            return f"{found}: {[row[:1000] for row in lines]}"
+        one, two = (_same(*pair).split("\n") for pair in ((told, t), (other, unknown)))
+        return "\n".join(difflib.unified_diff(two, one, "unknown", "told", n=1, lineterm=""))
 
 
 _STATE = {
@@ -233,26 +274,39 @@ _VARIES = re.compile(
 
 def _unknown(t: Target) -> dict[str, str]:
     """The names of a target that isn't there, of the same shape."""
-    token = uuid.uuid4().hex[:8]
+    token = new_token()
     ids = {name: str(uuid.uuid4()) for name in ("id", "resource", "second", "view", "view2", "gone",
-                                                "designed", "harvested", "vocabulary")}  # fmt: skip
+                                                "designed", "harvested")}  # fmt: skip
     named = {name: value.replace(t.token, token) for name, value in asdict(t).items()
              if name not in ids and t.token in value
-             and name not in ("organization", "topic", "group")}  # fmt: skip
+             and name not in ("organization", "topic", "group", "vocabulary")}  # fmt: skip
     return {**ids, **named, "location": hashlib.sha256(token.encode()).hexdigest()}
 
 
-def _same(answer: tuple[str, str], t: Target) -> tuple[str, str]:
+def _same(answer: tuple[str, str], t: Target) -> str:
     """An answer without the names that were asked for."""
-    text = answer[1]
+    text = "\n".join(answer)
     for name, value in sorted(asdict(t).items(), key=lambda item: -len(item[1])):
         if value and name != "column":
             text = text.replace(value, "X").replace(value.upper(), "X")
-    return answer[0], _VARIES.sub("", text)
+    return _VARIES.sub("", text)
 
 
 class Portal(Site):
     """The portal: a target in each status has come there through the workflow."""
+
+    STATE = _STATE | {
+        "pointer": "SELECT f.* FROM satudata_file f JOIN resource r ON r.id = f.resource_id"
+        " WHERE r.package_id = :id ORDER BY resource_id",
+        "status": "SELECT * FROM satudata_status WHERE package_id = :id",
+        "publication": "SELECT * FROM satudata_publication WHERE package_id = :id ORDER BY 1, 2",
+        "event": "SELECT seq, hash FROM satudata_event WHERE package_id = :id ORDER BY seq",
+    }
+
+    def _locations(self, rows: Mapping[str, Any]) -> list[str]:
+        from ckanext.satudata_trenggalek import files
+
+        return [files.location(row["sha256"]) for row in rows["pointer"]]
 
     def dataset(self, **fields: Any) -> dict[str, Any]:
         data = self.world.metadata(**fields)
@@ -272,12 +326,25 @@ class Portal(Site):
         """A dataset of dinkes in this status that tests share: no test may change it."""
         key = f"{status} {related}"
         if key not in self.targets:
-            self.targets[key] = self._target(status, related)
+            t = self.targets[key] = self._target(status, related)
+            self.stood[t.id] = self.state(t)
         return self.targets[key]
 
+    def public(self) -> Target:
+        return self.target("terbit")
+
+    def stands(self, t: Target, *told: Any) -> None:
+        """Fails when a target is not as it was made; tests that follow get another."""
+        found = self.state(t)
+        if found != self.stood[t.id]:
+            self.targets = {key: value for key, value in self.targets.items() if value is not t}
+            changed = {k: (v, found[k]) for k, v in self.stood[t.id].items() if found[k] != v}
+            raise AssertionError(f"changed by {told}: {changed}")
+
     def _target(self, status: str, related: bool) -> Target:
-        world, token = self.world, uuid.uuid4().hex[:8]
-        vocabulary = world.call("vocabulary_create", self.root, name=f"kosakata-{token}")["id"]
+        world, token = self.world, new_token()
+        words = f"kosakata-{new_token()}"
+        vocabulary = world.call("vocabulary_create", self.root, name=words)["id"]
         fields = {"title": f"Judul {token}", "tag_string": f"tag-{token}"}
         id_ = world.call(
             "package_create", "produsen_dinkes",
@@ -305,7 +372,7 @@ class Portal(Site):
                 view_type="text_view", title=f"Tampilan {n} {token}",
             )["id"] for n in (1, 2)
         ]  # fmt: skip
-        self.keyword(id_, token, vocabulary)
+        self.keyword(id_, vocabulary)
         if related:
             self.relate(f"pintu-{token}", other[0])
         for view in world.call("resource_view_list", "produsen_dinkes", id=second):
@@ -319,19 +386,6 @@ class Portal(Site):
             str(pointer.get_path(second)), "kecamatan", resource, resource,
         )  # fmt: skip
 
-    def state(self, t: Target) -> dict[str, Any]:
-        from ckanext.satudata_trenggalek import content
-        from ckanext.satudata_trenggalek.model import Status
-
-        found = super().state(t)
-        row = model.Session.get(Status, t.id, populate_existing=True)
-        assert row
-        return {
-            **found,
-            "content_hash": content.digest(content.canonical(t.id)),
-            "status": (row.status, row.version, row.content_hash, row.makers),
-        }
-
 
 class PlainWorld(World):
     """The same people where nobody has a peran."""
@@ -342,6 +396,16 @@ class PlainWorld(World):
 
 class Plain(Site):
     """CKAN as it comes: a target is what an editor made the ordinary way."""
+
+    STATE = _STATE
+
+    def _locations(self, rows: Mapping[str, Any]) -> list[str]:
+        ids = [row["row"]["id"] for row in rows["resource"] if row["row"]["url_type"] == "upload"]
+        return [self._location(id_) for id_ in ids]
+
+    def _location(self, resource: str) -> str:
+        found: Any = uploader.get_resource_uploader({"id": resource, "url_type": "upload"})
+        return str(found.get_path(resource))
 
     def dataset(self, **fields: Any) -> dict[str, Any]:
         data = {"name": f"data-{uuid.uuid4().hex[:10]}", "title": "Data", "owner_org": "dinkes"}
@@ -371,17 +435,23 @@ class Plain(Site):
             records=[{"kecamatan": token}, {"kecamatan": "Munjungan"}],
         )  # fmt: skip
 
-    def to_try(self, door: Door) -> Target:
-        """A dataset for a door; those that only read share one."""
-        if door not in READING or door.id.startswith("activity"):
-            return self.target(door.plain)
-        if door.plain not in self.targets:
-            self.targets[door.plain] = self.target(door.plain)
-        return self.targets[door.plain]
+    def tries(self, kind: str) -> Iterator[Target]:
+        """The dataset that a door is tried on, and when another door has spoilt it, a new one."""
+        yield self._shared(kind)
+        del self.targets[kind]
+        yield self._shared(kind)
+
+    def _shared(self, kind: str) -> Target:
+        if kind not in self.targets:
+            self.targets[kind] = self.target(kind)
+        return self.targets[kind]
+
+    def public(self) -> Target:
+        return self._shared("public")
 
     def target(self, kind: str) -> Target:
         """A new dataset in an organization and a group of its own."""
-        token = uuid.uuid4().hex[:8]
+        token = new_token()
         call, root = self.call, self.root
         organization, topic, group = (f"{name}-{token}" for name in ("opd", "topik", "lain"))
         owner = call("organization_create", root, name=organization, title=organization)["id"]
@@ -391,7 +461,7 @@ class Plain(Site):
         self.group(group)
         for letter in "EA":
             self.join("group", topic, ROLES[letter][1][0], "member")
-        vocabulary = call("vocabulary_create", root, name=f"kosakata-{token}")["id"]
+        vocabulary = call("vocabulary_create", root, name=f"kosakata-{new_token()}")["id"]
         names = [f"{name}-{token}" for name in ("pintu", "mitra1", "mitra2")]
         id_, *_others = (
             call(
@@ -426,13 +496,12 @@ class Plain(Site):
         ]  # fmt: skip
         for view in call("resource_view_list", root, id=second):
             call("resource_view_delete", root, id=view["id"])
-        self.keyword(id_, token, vocabulary)
+        self.keyword(id_, vocabulary)
         call("follow_dataset", "produsen_dinkes", id=id_)
-        found: Any = uploader.get_resource_uploader({"id": second, "url_type": "upload"})
         return Target(
             token, id_, names[0], resource, second, views[0], views[1], gone, names[1], names[2],
             f"tag-{token}", vocabulary, organization, owner, topic, group,
-            str(found.get_path(second)), "kecamatan", designed, self._harvested(id_, token),
+            self._location(second), "kecamatan", designed, self._harvested(id_, token),
         )  # fmt: skip
 
     def _harvested(self, id_: str, token: str) -> str:

@@ -6,11 +6,17 @@ import uuid
 from typing import Any
 
 import ckan.model as model
+import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from ckan.cli import sysadmin as cli_sysadmin
+from ckan.cli import user as cli_user
+from ckan.lib import mailer
+from click.testing import CliRunner
 
 from ckanext.satudata_trenggalek import maintenance
 from ckanext.satudata_trenggalek.model import Event
+from tests.gate.sites import Portal
 from tests.world import World
 
 
@@ -87,6 +93,61 @@ def test_a_new_sysadmin(world: World, person: str) -> None:
     for chain in (world.ids["dukcapil"], world.ids[person]):
         assert events(chain, person)[-1] == ("admin", "akun", {"ubah": ["admin_sistem"]})
     world.call("user_patch", "admin", id=person, sysadmin=False)
+
+
+def last(world: World, person: str) -> tuple[str, str, dict[str, Any]]:
+    return events(world.ids["dukcapil"], person)[-1]
+
+
+def test_by_the_pages_of_the_organization(world: World, portal: Portal, person: str) -> None:
+    form = {"username": person, "role": "admin"}
+    portal.request("admin", "/organization/member_new/dukcapil", "POST", data=form)
+    assert last(world, person) == (
+        "admin", "keanggotaan", {"sebelum": "editor", "sesudah": "admin"},
+    )  # fmt: skip
+    query = f"/organization/member_delete/dukcapil?user={world.ids[person]}"
+    portal.request("admin", query, "POST")
+    assert last(world, person)[2] == {"sebelum": "admin", "sesudah": None}
+
+
+def test_by_the_page_of_a_forgotten_password(world: World, portal: Portal, person: str) -> None:
+    user = model.User.get(person)
+    assert user
+    mailer.create_reset_key(user)
+    path = f"/user/reset/{user.id}?key={user.reset_key}"
+    form = {"password1": "baru-rahasia-123", "password2": "baru-rahasia-123"}
+    assert portal.request(None, path, "POST", data=form).status_code == 302
+    assert last(world, person) == (person, "akun", {"ubah": ["kata_sandi"]})
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (["user", "setpass", "{}", "-p", "dari-server-123"], "kata_sandi"),
+        (["sysadmin", "add", "{}"], "admin_sistem"),
+        (["user", "token", "add", "{}", "cadangan"], "token_api"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_by_the_command_line(world: World, person: str, command: list[str], word: str) -> None:
+    commands = {"user": cli_user.user, "sysadmin": cli_sysadmin.sysadmin}
+    name, *rest = (part.format(person) for part in command)
+    answer = CliRunner().invoke(commands[name], rest, catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    assert last(world, person)[1:] == ("akun", {"ubah": [word]})
+
+
+def test_a_token_is_made_by_its_owner(world: World, portal: Portal, person: str) -> None:
+    """By action and by page; of one's own it is no event."""
+    for user in ("admin", "admin_dinkes", "walidata"):
+        with pytest.raises(tk.NotAuthorized):
+            world.call("api_token_create", user, user=person, name="pinjam")
+        form = {"name": "pinjam"}
+        answer = portal.request(user, f"/user/{person}/api-tokens", "POST", data=form)
+        assert answer.status_code in (403, 404)
+    assert world.call("api_token_list", person, user_id=person) == []
+    assert world.call("api_token_create", person, user=person, name="sendiri")["token"]
+    assert len(events(world.ids["dukcapil"], person)) == 1
 
 
 def test_by_the_models(world: World, person: str) -> None:

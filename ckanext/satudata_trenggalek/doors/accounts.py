@@ -75,9 +75,22 @@ def _accounts(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if not changed:
             continue
         detail = {"pengguna": row.id, "ubah": changed}
-        yield from ((id_, ACCOUNT, detail) for id_, held in peran.of_user(row.id).items() if held)
-        if row.sysadmin or _before(row, "sysadmin"):
-            yield row.id, ACCOUNT, detail
+        yield from ((id_, ACCOUNT, detail) for id_, held in _peran(row) if held)
+
+
+def _tokens(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Tokens that somebody else made: the command line asks for no owner (ckan/cli/user.py)."""
+    for row in session.new:
+        owner = core.User.get(row.user_id) if isinstance(row, core.ApiToken) else None
+        if owner and owner.name != _actor():
+            detail = {"pengguna": owner.id, "ubah": ["token_api"]}
+            yield from ((id_, ACCOUNT, detail) for id_, held in _peran(owner) if held)
+
+
+def _peran(user: core.User) -> list[tuple[str, Any]]:
+    """The chains on which it stands who may act as a user, with the peran that it is about."""
+    chains: list[tuple[str, Any]] = list(peran.of_user(user.id).items())
+    return [*chains, (user.id, True)] if user.sysadmin or _before(user, "sysadmin") else chains
 
 
 def _actor() -> str:
@@ -89,7 +102,7 @@ def _actor() -> str:
 
 @event.listens_for(core.Session, "after_flush")
 def _record(session: Session, _context: object) -> None:
-    found = [*_memberships(session), *_accounts(session)]
+    found = [*_memberships(session), *_accounts(session), *_tokens(session)]
     if not found:
         return
     users = core.user_table.c

@@ -55,7 +55,11 @@ def _show(next_action: Any, context: Any, data_dict: Any) -> Any:
 def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
     """The national names, for those who harvest and search without an account."""
     chosen = (data_dict or {}).get("fl")
-    found = next_action(context, data_dict)
+    token = reading.reader.set(context)
+    try:
+        found = next_action(context, data_dict)
+    finally:
+        reading.reader.reset(token)
     if anonymous(context) and not chosen:
         sdi.add(found["results"])
     return found

@@ -6,10 +6,13 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import ckan.model as core
 import ckan.plugins.toolkit as tk
 import flask
+import sqlalchemy as sa
 from flask import Response
 
+from ckanext.satudata_trenggalek import model
 from ckanext.satudata_trenggalek.doors import may_see, package_of, package_of_resource
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -29,7 +32,7 @@ def _by_session() -> bool:
 
 
 def same_origin() -> Any:
-    """Refuse an unsafe API call that another site sends with a user's session.
+    """Refuse an API call with a user's session that another site sends to change or to read.
 
     Core's API takes form posts and asks for no CSRF token; other sites of the government are
     same-site, so SameSite cookies do not help.
@@ -38,7 +41,12 @@ def same_origin() -> Any:
         None to go on, else the refusal (403).
     """
     request = flask.request
-    if request.method in _SAFE or not request.path.startswith("/api/") or not _by_session():
+    if not request.path.startswith("/api/") or not _by_session():
+        return None
+    # JSONP is a script that any site may load; core answers actions called so as anonymous ones,
+    # but not its lists for forms (ckan/views/api.py).
+    jsonp = "callback" in request.args and "/util/" in request.path
+    if request.method in _SAFE and not jsonp:
         return None
     if request.headers.get("Sec-Fetch-Site") == "same-origin":
         return None
@@ -63,9 +71,11 @@ def hidden_pages() -> None:
         werkzeug.exceptions.NotFound: in the words of core.
     """
     endpoint, args = flask.request.endpoint or "", flask.request.view_args or {}
-    if "id" not in args or endpoint.endswith(_ASKING):
+    if "id" not in args or ("package_type" not in args and endpoint != "datastore.dictionary"):
         return
-    if "package_type" not in args and endpoint != "datastore.dictionary":
+    if endpoint.endswith(_ASKING):
+        if "resource_id" not in args:
+            _withdrawn(args["id"])
         return
     package, resource = package_of(args, "id"), args.get("resource_id")
     context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
@@ -73,6 +83,26 @@ def hidden_pages() -> None:
         tk.abort(404, tk._("Dataset not found"))
     elif resource and package_of_resource(resource) is not package:
         tk.abort(404, tk._("Resource not found"))
+
+
+def _withdrawn(id_: str) -> None:
+    """Tell who may not see a withdrawn dataset the reason that was written for the public, if any.
+
+    Raises:
+        werkzeug.exceptions.Gone: with it; its name was public, and nothing else is told.
+    """
+    package = package_of({"id": id_}, "id")
+    if package is None or not package.private:
+        return
+    row = model.Publication
+    last = core.Session.scalars(
+        sa.select(row).where(row.package_id == package.id).order_by(row.version.desc()).limit(1)
+    ).first()
+    context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
+    if last and last.withdrawn_at and last.public_note and not may_see(context, package):
+        told = tk._("Dataset ini ditarik dari publik pada {date}. Alasannya: {note}")
+        date = tk.h.satudata_tanggal(last.withdrawn_at)
+        tk.abort(410, told.format(date=date, note=last.public_note))
 
 
 #: Text that people write may hold Markdown images; nothing of a page comes from another host.
@@ -89,6 +119,7 @@ def headers(response: Response) -> Response:
     What a known user is answered is for no cache, nor is it when and why somebody was refused: what
     isn't there today may be published tomorrow.
     """
+    response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", _POLICY)
     if flask.request.endpoint in _SHARED:

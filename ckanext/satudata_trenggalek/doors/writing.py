@@ -16,6 +16,7 @@ from ckanext.satudata_trenggalek.doors import (
     may_see,
     package_of,
     package_of_resource,
+    package_of_view,
     status_of,
     text,
     user_of,
@@ -347,6 +348,23 @@ def _of_known_resource(next_action: Any, context: Any, data_dict: Any) -> Any:
     return next_action(context, data_dict)
 
 
+def _of_known_view(next_action: Any, context: Any, data_dict: Any) -> Any:
+    named = data_dict.get("id") or data_dict.get("resource_id")
+    _known(context, named, package_of_view(data_dict))
+    return _guarded(next_action, context, data_dict)
+
+
+def _of_known_resource_views(next_action: Any, context: Any, data_dict: Any) -> Any:
+    _known(context, data_dict.get("id"), package_of_resource(data_dict.get("id")))
+    return _guarded(next_action, context, data_dict)
+
+
+def _of_known_member(next_action: Any, context: Any, data_dict: Any) -> Any:
+    if data_dict.get("object_type") == "package":
+        _known(context, data_dict.get("object"), package_of(data_dict, "object"))
+    return _guarded(next_action, context, data_dict)
+
+
 def _without_packages(next_action: Any, context: Any, data_dict: Any) -> Any:
     """`packages` would attach other people's datasets; without it core leaves them alone."""
     data_dict.pop("packages", None)
@@ -381,16 +399,17 @@ ACTIONS: dict[str, Any] = {
         (_of_known_package, ("package_owner_org_update", "package_patch")),
         (_of_known_resource, ("resource_update", "resource_patch")),
         (
+            _of_known_view,
+            ("resource_view_create", "resource_view_update", "resource_view_delete"),
+        ),
+        (_of_known_resource_views, ("resource_view_reorder",)),
+        (_of_known_member, ("member_create", "member_delete")),
+        (
             _guarded,
             (
-                "member_create",
-                "member_delete",
+                "api_token_create",
                 "user_update",
                 "user_delete",
-                "resource_view_create",
-                "resource_view_update",
-                "resource_view_reorder",
-                "resource_view_delete",
                 "resource_view_clear",
                 "package_relationship_delete",
                 "group_delete",

@@ -106,7 +106,10 @@ BEGIN
     IF NEW.id <> OLD.id OR NEW.type IS DISTINCT FROM OLD.type THEN
       {_raise(FROZEN, "dataset %s: id and type never change", "OLD.id")}
     END IF;
-    IF NEW.private IS NOT TRUE AND OLD.private THEN
+    -- Core takes NULL for public in some places, for private in others.
+    IF NEW.private IS NULL THEN
+      {_raise(FROZEN, "dataset %s: either private or not", "NEW.id")}
+    ELSIF NOT NEW.private AND OLD.private THEN
       IF s.status <> ALL ({_array(PUBLIC)})
          OR current_setting('satudata.gate', true) IS DISTINCT FROM NEW.id
          OR NOT satudata_event_now(NEW.id, ARRAY['terbitkan']) THEN
