@@ -107,6 +107,10 @@ def aslist(value: str | list[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else value or ["-"]
 
 
+#: Tests that `./portal test` runs a sample of: tests/gate/test_NAME.py.
+SOAKED = ("races", "faults", "walk")
+
+
 class TestPortal(Portal):
     """The services of the tests: a home below the portal's, made anew for each run."""
 
@@ -203,6 +207,18 @@ class TestPortal(Portal):
         return self.measured(
             [*command, "-n2", "--dist=loadgroup", "--no-loadscope-reorder", *args], other
         )
+
+    def soak(self, args: list[str]) -> int:
+        """Runs races, faults and the random walk at full length, or the one named.
+
+        Further arguments go to pytest, such as `--walk-seed` of an earlier run.
+        """
+        name, *options = args if args and not args[0].startswith("-") else ["", *args]
+        if name and name not in SOAKED:
+            raise Problem(f"there is nothing called {name} to soak: choose {', '.join(SOAKED)}.")
+        files = [ROOT / f"tests/gate/test_{each}.py" for each in ([name] if name else SOAKED)]
+        cache = f"cache_dir={self.tmp}/pytest"
+        return self.measured([BIN / "pytest", "-o", cache, "--soak", *files, *options])
 
     def bench(self, args: list[str]) -> int:
         """Runs the measurements of bench/, or the one named, each on fresh services.
@@ -339,6 +355,8 @@ def main(argv: list[str]) -> int:
             ).returncode
         case "test", _:
             return TestPortal(portal).pytest(args, TestPortal(portal, "test-2"))
+        case "soak", _:
+            return TestPortal(portal).soak(args)
         case "bench", _:
             return TestPortal(portal).bench(args)
         case "test-server", []:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from tests.soak import Soak
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "tests/unit"
+_SOAK = pytest.StashKey[Soak]()
 
 #: Of two processes that share the tests, the second one has services of its own.
 if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
@@ -34,14 +36,21 @@ if os.environ.get("PYTEST_XDIST_WORKER") == "gw1":
 
 def pytest_configure(config: pytest.Config) -> None:
     """The settings that ./portal test has made for this process."""
+    config.stash[_SOAK] = Soak(config)
     config.option.ckan_ini = config.option.ckan_ini or os.environ.get("CKAN_INI")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Tests on CKAN without the portal's plugin, which ./portal test has started for them."""
+    """What is tested otherwise: plain CKAN, or at full length."""
     parser.addoption(
-        "--baseline", action="store_true", help="try the doors of tests/gate on plain CKAN"
+        "--baseline",
+        action="store_true",
+        help="try the doors of tests/gate on plain CKAN, without the portal's plugin",
     )
+    parser.addoption(
+        "--soak", action="store_true", help="run what is sampled otherwise at full length"
+    )
+    parser.addoption("--walk-seed", type=int, help="walk the ways of an earlier run again")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -64,6 +73,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _part(item: pytest.Item) -> str:
     """The folder of tests/ that a test lies in."""
     return item.path.relative_to(ROOT / "tests").parts[0]
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """What soaked, in one line."""
+    if config.stash[_SOAK].on:
+        terminalreporter.write_line(f"soak: {config.stash[_SOAK]}")
+
+
+@pytest.fixture(scope="session")
+def soak(request: pytest.FixtureRequest) -> Soak:
+    """How long a long test runs."""
+    return request.config.stash[_SOAK]
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +124,8 @@ def owner() -> Iterator[sa.Engine]:
         os.environ.get("SATUDATA_OWNER_URL") or model.ensure_engine().url,
         # A test that forgot to end its transaction fails instead of waiting for ever.
         connect_args={"options": "-c lock_timeout=20s"},
+        # Tests of faults take PostgreSQL away.
+        pool_pre_ping=True,
     )
     yield engine
     engine.dispose()

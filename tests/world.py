@@ -279,6 +279,22 @@ class World:
         """satudata_status_show."""
         return self.call("satudata_status_show", user, id=dataset)
 
+    def visible(self, id_: str) -> list[str]:
+        """By which ways an anonymous reader finds a dataset."""
+        import ckan.plugins.toolkit as tk
+
+        found, name = [], ""
+        try:
+            name = self.call("package_show", None, id=id_)["name"]
+            found.append("package_show")
+        except (tk.NotAuthorized, tk.ObjectNotFound):
+            pass
+        if self.call("package_search", None, fq=f"+id:{id_} +dataset_type:*")["count"]:
+            found.append("package_search")
+        if name in self.call("package_list", None):
+            found.append("package_list")
+        return found
+
     def move(self, user: str, dataset: str, transition: str, **data: Any) -> dict[str, Any]:
         """satudata_transition, with the present hash and a good checklist unless given."""
         data.setdefault("content_hash", self.status(dataset)["content_hash"])

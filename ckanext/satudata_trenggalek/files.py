@@ -282,6 +282,18 @@ def too_large(size: int, limit: int) -> str:
     ).format(size=human_size(size), limit=human_size(limit))
 
 
+#: A full disk, a used-up quota, a limit on the size of files.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def full() -> str:
+    """The sentence for an upload that the disk has no room for."""
+    return tk._(
+        "Ruang penyimpanan portal penuh; berkas tidak disimpan dan tidak ada yang berubah. Hubungi "
+        "pengelola portal, lalu unggah kembali."
+    )
+
+
 # The pointer
 
 
@@ -425,13 +437,8 @@ class ContentUpload(FKResourceUpload):
         except (OSError, fk.exc.StorageError) as error:
             model.Session.rollback()
             log.exception("Storing the upload of resource %s failed", id)
-            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
-                _refuse(
-                    tk._(
-                        "Ruang penyimpanan portal penuh; berkas tidak disimpan dan tidak ada yang "
-                        "berubah. Hubungi pengelola portal, lalu unggah kembali."
-                    )
-                )
+            if getattr(error, "errno", None) in _FULL:
+                _refuse(full())
             _refuse(
                 tk._(
                     "Berkas gagal disimpan dan tidak ada yang berubah. Coba unggah kembali; bila "
@@ -576,15 +583,27 @@ def middleware(app: Any) -> None:
         size, most = flask.request.content_length, app.config.get("MAX_CONTENT_LENGTH")
         if most is None or size is None or size <= most:
             return None
-        message = too_large(size, limit)
-        if flask.request.path.startswith("/api/"):
-            error = {"__type": "Validation Error", "upload": [message]}
-            return {"success": False, "error": error}, 413
-        return tk.abort(413, message)
+        return _answer(413, too_large(size, limit))
+
+    def no_room(error: OSError) -> Any:
+        # What is sent is kept on the disk while the form is read, before any action sees it.
+        if error.errno not in _FULL:
+            raise error
+        log.error("An upload was refused: %s", error)
+        return _answer(507, full())
 
     # After CKAN's own function, which knows the language, before the CSRF check reads the form.
     app.before_request_funcs[None].insert(1, refuse)
+    app.register_error_handler(OSError, no_room)
     app.after_request(after_request)
+
+
+def _answer(status: int, message: str) -> Any:
+    """A refused upload, told to programs as JSON and to people as a page."""
+    if flask.request.path.startswith("/api/"):
+        error = {"__type": "Validation Error", "upload": [message]}
+        return {"success": False, "error": error}, status
+    return tk.render("error_document_template.html", {"code": status, "content": message}), status
 
 
 def after_request(response: Response) -> Response:

@@ -16,12 +16,16 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
+from ckan.logic import index_update_package
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from ckanext.satudata_trenggalek.model import ddl
 
 log = logging.getLogger(__name__)
+
+#: First key of the PostgreSQL advisory locks on datasets whose index entry is written.
+INDEXING = 0x5D24
 
 #: Id of the user on whose behalf rows change; None for jobs, which are never makers.
 _actor: ContextVar[str | None] = ContextVar("satudata_actor", default=None)
@@ -95,9 +99,27 @@ def messages() -> dict[str, tuple[str, str]]:
     }
 
 
+def _told(error: DBAPIError) -> tuple[str, str] | None:
+    """Field and message of what the database refuses for a reason that people can act on."""
+    name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    if name in messages():
+        return messages()[name]
+    code = getattr(error.orig, "pgcode", None)
+    # A lost race: for a lock (PostgreSQL, Appendix A), or for the next place in a chain of events.
+    if code in ("40001", "40P01", "55P03") or name == "satudata_event_pkey":
+        return "id", tk._("Dataset ini sedang diubah orang lain. Coba sekali lagi.")
+    if code == "53100":
+        message = tk._(
+            "Ruang penyimpanan basis data penuh dan tidak ada yang berubah. Hubungi pengelola"
+            " portal, lalu coba lagi."
+        )
+        return "id", message
+    return None
+
+
 @contextmanager
 def explained() -> Iterator[None]:
-    """Roll back on any error, and say a trigger's refusal in words.
+    """Roll back on any error, and say in words what the database refuses.
 
     Raises:
         tk.ValidationError: in place of the database's error, naming the field.
@@ -106,10 +128,10 @@ def explained() -> Iterator[None]:
         yield
     except DBAPIError as error:
         core.Session.rollback()
-        name = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-        if name not in messages():
+        told = _told(error)
+        if told is None:
             raise
-        field, message = messages()[name]
+        field, message = told
         log.info("refused by the database: %s", error.orig)
         raise tk.ValidationError({field: [message]}) from None
     except BaseException:
@@ -160,3 +182,22 @@ def publish(package: core.Package) -> None:
 def withdraw(package: core.Package) -> None:
     """Take a dataset from the public. Flushes, does not commit."""
     _set_private(package, True)
+
+
+def index(package_id: str) -> None:
+    """Write the committed dataset to Solr, and end the session's transaction.
+
+    One writer of a dataset at a time: else who read the rows first could write last, and what was
+    withdrawn meanwhile would stand in Solr as public.
+
+    Raises:
+        Exception: whatever Solr or the database say.
+    """
+    try:
+        core.Session.execute(
+            sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:id))"),
+            {"lock": INDEXING, "id": package_id},
+        )
+        index_update_package({"ignore_auth": True, "user": ""}, package_id)
+    finally:
+        core.Session.rollback()

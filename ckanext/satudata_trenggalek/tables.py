@@ -27,11 +27,11 @@ import psycopg2.errors
 import redis.exceptions
 import sqlalchemy as sa
 import sqlalchemy.exc
-from ckan import logic, model
+from ckan import model
 from ckan.lib import datapreview
 from ckanext.datastore.backend import postgres as datastore
 
-from . import checks, files, findings, search_files, tabular
+from . import checks, files, findings, gate, search_files, tabular
 from .model import Table
 from .tabular import EXTENSIONS, Rejected
 from .tabular import column_names as column_names
@@ -421,8 +421,7 @@ def requeue_stuck(minutes: int = 10) -> int:
     """Enqueue again what was lost: Redis or DataStore down, a worker killed, a crash.
 
     Args:
-        minutes: how long a load may wait before it counts as lost; one that runs has
-            ``ckan.jobs.timeout``.
+        minutes: how long a load may wait before it counts as lost.
 
     Returns:
         how many loads were enqueued.
@@ -430,12 +429,28 @@ def requeue_stuck(minutes: int = 10) -> int:
     rows = _query(
         f"""SELECT id FROM ({_WANTED}) w WHERE NOT current
           OR state = 'antre' AND updated < now() - make_interval(mins => :minutes)
-          OR state = 'memuat' AND updated < now() - make_interval(secs => :timeout)
         UNION {_ORPHANS}""",
         minutes=minutes,
-        timeout=tk.config["ckan.jobs.timeout"],
     )
-    return sum(enqueue(row.id, again=True) for row in rows)
+    lost = {row.id for row in rows} | _deserted()
+    return sum(enqueue(id_, again=True) for id_ in sorted(lost))
+
+
+def _deserted() -> set[str]:
+    """Resources whose table is said to be loading while nobody holds the lock of `_datastore`."""
+    running = "SELECT resource_id FROM satudata_table WHERE state = 'memuat'"
+    said = [row.resource_id for row in _query(running)]
+    if not said:
+        return set()
+    lock = sa.text("SELECT pg_try_advisory_xact_lock(hashtextextended(:key, 0))")
+    try:
+        with datastore.get_write_engine().connect() as connection:
+            free = {id_ for id_ in said if connection.scalar(lock, {"key": f"satudata:{id_}"})}
+            # Again, now that none of them can end or begin.
+            return free & {row.resource_id for row in _query(running)}
+    except sqlalchemy.exc.OperationalError as error:
+        log.warning("Loads that run are not looked at: %s", error)
+        return set()
 
 
 def _mark(resource_id: str, state: str, wanted: Any = None, **values: Any) -> None:
@@ -481,8 +496,7 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
             ),
             {"id": resource_id, "sha256": row.sha256, "metadata": row.metadata},
         )
-    # Hidden from the DataStore's list of tables by its first character.
-    table = "_muat_" + hashlib.md5(resource_id.encode(), usedforsecurity=False).hexdigest()
+    table = _hidden(resource_id)
     extension = files.extension(row.url)
     variabel, koma = _metadata(row.extras)
     try:
@@ -525,6 +539,8 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
     message = " ".join(source.notes) or None
     log.info("Loaded %s rows of resource %s", count, resource_id)
     _show(resource_id, True)
+    # Before the dataset may be submitted: they are content.
+    _views(resource_id)
     _mark(
         resource_id,
         "termuat",
@@ -534,7 +550,11 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
         columns=len(plan.columns),
         findings=plan.findings,
     )
-    _views(resource_id)
+
+
+def _hidden(resource_id: str) -> str:
+    """Name under which a table is filled: by its first character not in the DataStore's list."""
+    return "_muat_" + hashlib.md5(resource_id.encode(), usedforsecurity=False).hexdigest()
 
 
 def _metadata(extras: dict[str, Any]) -> tuple[list[checks.Row], bool]:
@@ -556,7 +576,9 @@ def _search(sha256: str) -> list[findings.Finding]:
 def _drop(connection: Any, resource_id: str, keep_state: bool = False) -> None:
     """Remove a resource's table."""
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {datastore.identifier(resource_id)} CASCADE")
+        # With what a killed loader left half filled.
+        for table in (resource_id, _hidden(resource_id)):
+            cursor.execute(f"DROP TABLE IF EXISTS {datastore.identifier(table)} CASCADE")
         cursor.execute("DELETE FROM _table_stats WHERE resource_id = %s", (resource_id,))
     connection.commit()
     if not keep_state:
@@ -582,7 +604,7 @@ def _show(resource_id: str, active: bool) -> None:
             .values(extras={**row.extras, "datastore_active": active})
         )
     model.Session.expire_all()
-    logic.index_update_package(_context(), row.package_id)
+    gate.index(row.package_id)
 
 
 def _context() -> Any:

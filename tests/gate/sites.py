@@ -153,17 +153,7 @@ class Site:
     # What a dataset is ------------------------------------------------------------------------
     def visible(self, id_: str) -> list[str]:
         """By which ways an anonymous reader finds it."""
-        found = []
-        try:
-            name = self.call("package_show", None, id=id_)["name"]
-            found.append("package_show")
-        except REFUSED:
-            name = ""
-        if self.call("package_search", None, fq=f"+id:{id_} +dataset_type:*")["count"]:
-            found.append("package_search")
-        if name in self.call("package_list", None):
-            found.append("package_list")
-        return found
+        return self.world.visible(id_)
 
     def state(self, t: Target) -> dict[str, Any]:
         """Every row of the target, its bytes, its tables, and what the index says of it."""

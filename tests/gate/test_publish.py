@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
@@ -31,3 +33,25 @@ def test_publication_refused_without_triggers(portal: Portal, owner: sa.Engine) 
     assert maintenance.doctor() == []
     world.move("walidata", id_, "terbitkan")
     assert portal.visible(id_) == ["package_show", "package_search", "package_list"]
+
+
+def test_upgrade_puts_back_what_was_altered(portal: Portal, owner: sa.Engine) -> None:
+    """`ckan db upgrade -p satudata_trenggalek`, as doctor says; also where no migration waits."""
+    from alembic import command
+    from alembic.config import Config
+
+    model.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE OR REPLACE FUNCTION satudata_event_now(pkg text, names text[])"
+            " RETURNS boolean LANGUAGE sql AS 'SELECT true'"
+        )
+    assert any("satudata_event_now" in problem for problem in maintenance.doctor())
+    model.Session.remove()
+    migrations = Path(maintenance.__file__).parent / "migration/satudata_trenggalek"
+    config = Config()
+    config.set_main_option("script_location", str(migrations))
+    address = owner.url.render_as_string(hide_password=False)
+    config.set_main_option("sqlalchemy.url", address.replace("%", "%%"))
+    command.upgrade(config, "head")
+    assert maintenance.doctor() == []

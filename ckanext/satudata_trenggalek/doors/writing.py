@@ -209,7 +209,8 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
             raise tk.ValidationError({"private": [gate.messages()[gate.ddl.UNVERIFIED][1]]})
         if data_dict.get("state") == "deleted" and package.state != "deleted":
             tk.check_access("package_delete", context, {"id": package.id})
-            _close(context, package)
+            with gate.explained():
+                _close(context, _locked(package))
     result = _guarded(next_action, context, data_dict)
     _sync(result)
     return result
@@ -221,14 +222,18 @@ def _sync(result: Any) -> None:
         tables.sync(package_id)
 
 
-def _close(context: Any, package: core.Package) -> None:
+def _locked(package: core.Package) -> model.Status | None:
+    """The status row, locked after its dataset as transitions do; None where there is none."""
+    return service.lock(package.id)[1] if status_of(package.id) else None
+
+
+def _close(context: Any, row: model.Status | None) -> None:
     """Record a deletion; what is restored from it is a draft."""
-    row = status_of(package.id)
     if row is None or row.status not in EDITABLE or row.version:
         return  # the trigger refuses it
     user = user_of(context)
     service.record(
-        package.id,
+        row.package_id,
         user.name if user else service.SISTEM,
         "dihapus",
         from_status=row.status,
@@ -277,12 +282,12 @@ def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     if package and package.type not in UNGATED_TYPES:
         tk.check_access("package_delete", context, data_dict)
         with gate.explained():
-            row = status_of(package.id)
+            row = _locked(package)
             _refuse_frozen(row)
             if row and row.version:
                 message = tk._("Dataset yang pernah terbit tidak dihapus.")
                 raise tk.ValidationError({"id": [message]})
-            _close(context, package)
+            _close(context, row)
     return _guarded(next_action, context, data_dict)
 
 

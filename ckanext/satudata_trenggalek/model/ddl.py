@@ -50,6 +50,8 @@ DECLARE
   s satudata_status;
   actor text := current_setting('satudata.actor', true);
 BEGIN
+  -- The dataset first, as whoever updates its row does: all wait in one order, none for each other.
+  PERFORM 1 FROM package WHERE id = pkg FOR NO KEY UPDATE;
   SELECT * INTO s FROM satudata_status WHERE package_id = pkg FOR UPDATE;
   IF NOT FOUND THEN
     IF EXISTS (SELECT 1 FROM package

@@ -12,7 +12,6 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckan.logic import index_update_package
 from sqlalchemy.dialects.postgresql import insert
 
 from ckanext.satudata_trenggalek import (
@@ -26,7 +25,13 @@ from ckanext.satudata_trenggalek import (
     tables,
 )
 from ckanext.satudata_trenggalek.workflow import engine
-from ckanext.satudata_trenggalek.workflow.table import SISTEM, STATUSES, Peran, Transition
+from ckanext.satudata_trenggalek.workflow.table import (
+    SISTEM,
+    STATUSES,
+    TRANSITIONS,
+    Peran,
+    Transition,
+)
 
 log = logging.getLogger(__name__)
 
@@ -339,6 +344,9 @@ def transition(
 ) -> None:
     """Make a transition, or raise and leave everything as it was.
 
+    Asking again for what one has just done does nothing: who got no answer, because a connection
+    or a process died, repeats the call.
+
     Args:
         package_id: id of a dataset that the user may see.
         user: who asks; None is the schedule.
@@ -354,6 +362,11 @@ def transition(
         package, row = lock(package_id)
         kegiatan.lock(kegiatan.of(package))
         who = actor(user, package.owner_org)
+        if _made(row, who, name, request, publish_at):
+            core.Session.rollback()
+            # Who asks again got no answer: then perhaps the index was not written either.
+            reindex(package_id)
+            return
         known = facts(package, row)
         with refusals():
             move, as_peran = engine.check(known, who, name, request)
@@ -369,6 +382,39 @@ def transition(
         core.Session.commit()
     log.info("%s: %s by %s, now %s", package.name, name, who.name, move.target)
     reindex(package_id)
+
+
+def _made(
+    row: model.Status,
+    who: engine.Actor,
+    name: str,
+    request: engine.Request,
+    publish_at: dt.datetime | None,
+) -> bool:
+    """Whether the last that happened to the dataset is what the same person asks for again."""
+    if name not in TRANSITIONS:
+        return False
+    event = model.Event
+    of_dataset = sa.select(event).where(event.package_id == row.package_id)
+    last = core.Session.scalar(of_dataset.order_by(event.seq.desc()).limit(1))
+    try:
+        checklist = engine.parse_checklist(request.checklist)
+    except engine.Refused:
+        return False
+    if (
+        last is None
+        or last.actor != who.name
+        or last.peran not in {held.value for held in who.peran}
+        or request.content_hash not in ("", last.content_hash)
+    ):
+        return False
+    if publish_at:
+        return (last.event, row.publish_at) == ("jadwalkan", publish_at)
+    return (
+        (last.event, row.status) == (name, TRANSITIONS[name].target)
+        and (last.note or "", last.public_note or "") == (request.note, request.public_note)
+        and (last.checklist or {}) == checklist
+    )
 
 
 @contextmanager
@@ -532,7 +578,7 @@ def _schedule(
 def reindex(package_id: str) -> None:
     """Write the committed dataset to Solr; what is missed here, reconcile repairs."""
     try:
-        index_update_package({"ignore_auth": True, "user": ""}, package_id)
+        gate.index(package_id)
     except Exception:
         # The decision stands; search results are checked against the database at reading.
         log.exception("%s: not indexed; `ckan satudata reconcile --fix` repairs it", package_id)

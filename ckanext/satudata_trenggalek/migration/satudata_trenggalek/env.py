@@ -6,6 +6,8 @@ from alembic import context
 from ckan.model.meta import metadata
 from sqlalchemy import engine_from_config, pool
 
+from ckanext.satudata_trenggalek.model import ddl
+
 VERSION_TABLE = "satudata_trenggalek_alembic_version"
 
 engine = engine_from_config(
@@ -13,6 +15,16 @@ engine = engine_from_config(
     prefix="sqlalchemy.",
     poolclass=pool.NullPool,
 )
+
+
+def upgrades() -> bool:
+    """Whether this is an upgrade; other commands of Alembic go nowhere, or to no revision."""
+    try:
+        return context.get_revision_argument() is not None
+    except KeyError:
+        return False
+
+
 with engine.connect() as connection:
     context.configure(
         connection=connection,
@@ -24,3 +36,6 @@ with engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
+        # Functions follow the code, and what was altered is put back, as `doctor` promises.
+        if upgrades():
+            ddl.install(connection)
