@@ -37,4 +37,6 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NO
     WHERE t.tgrelid = c.oid AND p.proname = 'satudata_guard_record') \gexec
 SELECT format('GRANT UPDATE (withdrawn_at, public_note) ON %s TO %I', t, :'web')
 FROM to_regclass('public.satudata_publication') t WHERE t IS NOT NULL \gexec
+SELECT format('GRANT UPDATE (state, state_by, state_at) ON %s TO %I', t, :'web')
+FROM to_regclass('public.satudata_comment') t WHERE t IS NOT NULL \gexec
 \endif

@@ -14,7 +14,15 @@ from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, 
 from ckanext.satudata_trenggalek.doors import accounts as accounts  # it listens
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
-from ckanext.satudata_trenggalek.logic import action, auth, data, data_auth, queue
+from ckanext.satudata_trenggalek.logic import (
+    action,
+    auth,
+    data,
+    data_auth,
+    queue,
+    review,
+    review_auth,
+)
 from ckanext.satudata_trenggalek.views import data_pribadi
 from ckanext.satudata_trenggalek.views import forms as form_views
 
@@ -23,11 +31,15 @@ from ckanext.satudata_trenggalek.views import forms as form_views
     dict(get_local_functions(action))
     | dict(get_local_functions(data))
     | dict(get_local_functions(queue))
+    | dict(get_local_functions(review))
     | writing.ACTIONS
     | hiding.ACTIONS
 )
 @tk.blanket.auth_functions(
-    dict(get_local_functions(auth)) | dict(get_local_functions(data_auth)) | door_auth.AUTH
+    dict(get_local_functions(auth))
+    | dict(get_local_functions(data_auth))
+    | dict(get_local_functions(review_auth))
+    | door_auth.AUTH
 )
 @tk.blanket.blueprints
 @tk.blanket.cli

@@ -48,6 +48,8 @@ def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     :param content_hash: of what the caller read (satudata_status_show)
     :param checklist: principle -> {"sesuai": true | false | null, "note": text}
     :param publish_at: ISO 8601 with offset; the schedule publishes then
+    :param comments: list of field (or parent, the id of a comment) and body; sent with the
+        decision, together with what the caller gathered by satudata_comment_create
     """
     package = visible(context, data_dict)
     tk.check_access("satudata_transition", context, dict(data_dict, id=package.id))
@@ -56,7 +58,12 @@ def satudata_transition(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         raise tk.ValidationError({"transition": [tk._("Sebutkan tindakannya.")]})
     user = user_of(context)
     service.transition(
-        package.id, user, name, schema.request(data_dict), schema.moment(data_dict, "publish_at")
+        package.id,
+        user,
+        name,
+        schema.request(data_dict),
+        schema.moment(data_dict, "publish_at"),
+        schema.comments(data_dict),
     )
     return status(package, user)
 

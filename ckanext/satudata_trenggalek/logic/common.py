@@ -75,6 +75,8 @@ def status(package: core.Package, user: core.User) -> dict[str, Any]:
         "active_revision": None,
         "content_hash": known.content_hash,
         "data_prioritas": row.data_prioritas,
+        "prioritas_kriteria": row.prioritas_kriteria,
+        "maker": user.id in row.makers,
         "klasifikasi": known.klasifikasi,
         "kegiatan": dict(of_kegiatan._mapping) if of_kegiatan else None,
         "submitted_by": row.submitted_by,

@@ -7,6 +7,7 @@ from typing import Any
 
 import ckan.plugins.toolkit as tk
 
+from ckanext.satudata_trenggalek import comments as commenting
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import STATUSES
 
@@ -109,3 +110,31 @@ def request(data: dict[str, Any]) -> engine.Request:
         content_hash=text(data, "content_hash", 100),
         checklist={} if checklist is None or checklist == "" else checklist,
     )
+
+
+def body(data: dict[str, Any]) -> str:
+    """The words of a comment."""
+    words = text(data, "body", commenting.MAX_BODY)
+    if not words:
+        raise _invalid("body", tk._("Tulis komentarnya."))
+    return words
+
+
+def comments(data: dict[str, Any]) -> list[dict[str, str]]:
+    """`comments[]` of a transition: field (or parent) and body of each, checked for shape."""
+    given = data.get("comments") or []
+    if not isinstance(given, list) or not all(isinstance(item, dict) for item in given):
+        raise _invalid("comments", tk._('Isi daftar berisi {"field": …, "body": …}.'))
+    if len(given) > commenting.MAX_DRAFTS:
+        message = tk._("Terlalu banyak komentar, paling banyak {n}.")
+        raise _invalid("comments", message.format(n=commenting.MAX_DRAFTS))
+    found = []
+    for number, item in enumerate(given, 1):
+        try:
+            parts = {name: text(item, name, 300) for name in ("field", "parent")}
+            found.append({**parts, "body": body(item)})
+        except tk.ValidationError as error:
+            told = "; ".join(f"{name}: {said}" for name, said in error.error_summary.items())
+            message = tk._("Komentar ke-{n}: {message}").format(n=number, message=told)
+            raise _invalid("comments", message) from None
+    return found

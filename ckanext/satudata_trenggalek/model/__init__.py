@@ -147,6 +147,50 @@ class Content(tk.BaseModel):
     content: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
+class Comment(tk.BaseModel):
+    """What a checker says of a field, and the replies to it. Sent, so its words stay as they are.
+
+    Comments that nobody but their author has seen yet are in Draft.
+    """
+
+    __tablename__ = "satudata_comment"
+
+    id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    #: The order of writing; those of one decision have one time.
+    number: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), unique=True)
+    package_id: Mapped[str] = mapped_column(sa.Text, index=True)
+    #: The comment that this replies to.
+    parent_id: Mapped[str | None] = mapped_column(sa.Text)
+    #: As the API takes it: `title`, `indikator/<row>/konsep`, `resources/<id>/variabel/<row>/nama`.
+    field: Mapped[str] = mapped_column(sa.Text)
+    #: What stood there, see comments.Spot: rows move and go, the comment must still be understood.
+    spot: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    body: Mapped[str] = mapped_column(sa.Text)
+    author: Mapped[str] = mapped_column(sa.Text)
+    peran: Mapped[str] = mapped_column(sa.Text)
+    version: Mapped[int] = mapped_column(sa.Integer)
+    round: Mapped[int] = mapped_column(sa.Integer)
+    at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    #: open, answered or done; of a reply always open, the first comment says it for all.
+    state: Mapped[str] = mapped_column(sa.Text, server_default="open")
+    state_by: Mapped[str | None] = mapped_column(sa.Text)
+    state_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+
+
+class Draft(tk.BaseModel):
+    """What one checker has typed on a review page and not sent; nobody else sees it."""
+
+    __tablename__ = "satudata_draft"
+
+    package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    #: User id.
+    author_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    #: Note, checklist and choices, as typed.
+    form: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    #: [{id, parent_id, field, spot, body, at}], in the order of writing.
+    comments: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+
+
 class Pointer(tk.BaseModel):
     """Which bytes a resource has. Under the trigger; a resource without a row has no file."""
 

@@ -35,6 +35,23 @@ def _raise(constraint: str, message: str, *args: str) -> str:
     )
 
 
+#: What is only ever added to -> the columns that may be filled in later (by a withdrawal, or when a
+#: comment is answered).
+RECORDS: dict[str, tuple[str, ...]] = {
+    "satudata_event": (),
+    "satudata_anchor": (),
+    "satudata_content": (),
+    "satudata_publication": ("withdrawn_at", "public_note"),
+    "satudata_comment": ("state", "state_by", "state_at"),
+}
+
+_FILLED_IN = "\n  ".join(
+    f"IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = '{table}' AND to_jsonb(NEW) - {_array(columns)}"
+    f" = to_jsonb(OLD) - {_array(columns)} THEN RETURN NEW; END IF;"
+    for table, columns in RECORDS.items()
+    if columns
+)
+
 FUNCTIONS: dict[str, str] = {
     # Was this event written by the transaction that is running?
     "satudata_event_now(pkg text, names text[]) RETURNS boolean": """
@@ -264,21 +281,9 @@ BEGIN
 END""",
     "satudata_guard_record() RETURNS trigger": f"""
 BEGIN
-  IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'satudata_publication'
-     AND to_jsonb(NEW) - ARRAY['withdrawn_at', 'public_note']
-       = to_jsonb(OLD) - ARRAY['withdrawn_at', 'public_note'] THEN
-    RETURN NEW;
-  END IF;
+  {_FILLED_IN}
   {_raise(APPEND_ONLY, "%s is append-only", "TG_TABLE_NAME")}
 END""",
-}
-
-#: What is only ever added to -> the columns that may be filled in later (by a withdrawal).
-RECORDS: dict[str, tuple[str, ...]] = {
-    "satudata_event": (),
-    "satudata_anchor": (),
-    "satudata_content": (),
-    "satudata_publication": ("withdrawn_at", "public_note"),
 }
 
 _ROW = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from ckanext.satudata_trenggalek import (
+    comments,
     config,
     content,
     gate,
@@ -51,15 +52,20 @@ def actor(user: core.User | None, owner_org: str | None) -> engine.Actor:
     return engine.Actor(user.id, user.name, peran.towards(peran.of_user(user.id), owner_org))
 
 
+def shown(package_id: str) -> dict[str, Any]:
+    """The dataset as its forms have it, for the portal itself: whole, and not from Solr."""
+    return tk.get_action("package_show")(
+        {"ignore_auth": True, "use_cache": False, "user": ""}, {"id": package_id}
+    )
+
+
 def blockers(package: core.Package) -> list[dict[str, str]]:
     """What stands between a draft and `ajukan` (Perpres 39/2019 Ps 32-33).
 
     Returns:
         [{"field", "message"}], message translated; field of the form or `resources/<id>/<field>`.
     """
-    dataset = tk.get_action("package_show")(
-        {"ignore_auth": True, "use_cache": False, "user": ""}, {"id": package.id}
-    )
+    dataset = shown(package.id)
     ids = [resource["id"] for resource in dataset["resources"]]
     files = set(
         core.Session.scalars(
@@ -270,6 +276,23 @@ def _submit(
         row.makers = [*row.makers, who.id]
     row.publish_at = None
     _keep(package, event)
+    comments.answer_by_change(package.id, shown, who.name, event.at)
+
+
+def _sizes(package_id: str) -> dict[str, Any]:
+    """SHA-256 of each file with a table -> its rows and columns, for comparing rounds."""
+    resource, table = core.resource_table.c, model.Table
+    rows = core.Session.execute(
+        sa.select(table.sha256, table.rows, table.columns)
+        .join(core.resource_table, resource.id == table.resource_id)
+        .where(
+            resource.package_id == package_id,
+            resource.state == "active",
+            table.rows.is_not(None),
+        )
+    )
+    found = {row.sha256: [row.rows, row.columns] for row in rows}
+    return {"tabel": found} if found else {}
 
 
 def _keep(package: core.Package, event: model.Event) -> None:
@@ -341,6 +364,7 @@ def transition(
     name: str,
     request: engine.Request,
     publish_at: dt.datetime | None = None,
+    given: Sequence[Mapping[str, str]] = (),
 ) -> None:
     """Make a transition, or raise and leave everything as it was.
 
@@ -353,6 +377,7 @@ def transition(
         name: of the transition.
         request: notes, hash and checklist as sent.
         publish_at: when the schedule publishes what this approves.
+        given: comments that go with it, beside those that the user has gathered.
 
     Raises:
         tk.NotAuthorized: wrong peran, or a maker checks.
@@ -373,10 +398,15 @@ def transition(
         if move.target == "terbit":
             gate.require_triggers()
             if publish_at:
+                if given:
+                    message = tk._("Komentar dikirim bersama keputusan pemeriksaan.")
+                    raise tk.ValidationError({"comments": [message]})
                 _schedule(package, row, who, as_peran, known, publish_at)
                 core.Session.commit()
                 return
-        _make(package, row, known, move, who, as_peran, request)
+        dataset = shown(package_id) if given else None
+        sent = comments.gather(package, row, who, as_peran, dataset, given, known.content_hash)
+        _make(package, row, known, move, who, as_peran, request, sent)
         if publish_at:
             _schedule(package, row, who, as_peran, known, publish_at)
         core.Session.commit()
@@ -503,6 +533,7 @@ def _make(
     who: engine.Actor,
     as_peran: Peran | None,
     request: engine.Request,
+    sent: Sequence[model.Comment] = (),
 ) -> None:
     at = now()
     event = record(
@@ -518,8 +549,16 @@ def _make(
         public_note=request.public_note or None,
         content_hash=known.content_hash,
         checklist=engine.parse_checklist(request.checklist) or None,
-        detail={"putaran": row.round + ("submit" in move.effects), **_waited(row, at)},
+        detail={
+            "putaran": row.round + ("submit" in move.effects),
+            **_waited(row, at),
+            **(_sizes(package.id) if "submit" in move.effects else {}),
+            **comments.told(sent),
+        },
     )
+    comments.send(sent, who, at)
+    if comments.turn(row.status, who.peran):
+        comments.clear(package.id, who.id)
     row.status, row.since, row.reviewer, row.claimed_at = move.target, at, None, None
     row.publish_error = row.publish_tried_at = None
     for effect in move.effects:
