@@ -56,6 +56,9 @@ _ICON_OF_EVENT = {
     "lepas": "fa-hand-point-up",
     "prioritas": "fa-star",
     "data_pribadi": "fa-user-shield",
+    "komentar_dibalas": "fa-comment",
+    "komentar_selesai": "fa-comment",
+    "komentar_dibuka": "fa-comment",
 }
 #: Counts above it are not told exactly (logic/queue.py).
 MOST = 1000
@@ -203,6 +206,9 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "buka_kembali": tk._("Dibuka kembali sebagai draf"),
         "prioritas": tk._("Ditandai Data Prioritas"),
         "data_pribadi": tk._("Alasan hukum data pribadi dicatat"),
+        "komentar_dibalas": tk._("Komentar dibalas"),
+        "komentar_selesai": tk._("Komentar dinyatakan selesai"),
+        "komentar_dibuka": tk._("Komentar dibuka lagi"),
         "dihapus": tk._("{thing} dihapus"),
         "dihapus_permanen": tk._("{thing} dihapus permanen"),
     }.get(event["event"]) or event["event"]
@@ -417,6 +423,31 @@ def satudata_catatan_kembali(id: str) -> dict[str, Any] | None:
     return next((e for e in events if e["event"] in sent_back and e["note"]), None)
 
 
+@_once
+def satudata_komentar(id: str) -> list[dict[str, Any]]:
+    """Comments of a dataset that are not settled, oldest first, at most 100."""
+    threads = _ask("satudata_comment_list", id=id, limit=100) or {"results": []}
+    return [thread for thread in threads["results"] if thread["state"] != "done"]
+
+
+def satudata_komentar_isian(data: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Comments to show beside a field of a form.
+
+    Args:
+        data: of the form: a dataset, or a file with its `package_id`.
+        name: field name.
+    """
+    package = data.get("package_id") or data.get("id")
+    if not isinstance(package, str) or not tk.current_user.is_authenticated:
+        return []
+    path = f"resources/{data.get('id')}/{name}" if data.get("package_id") else name
+    return [
+        thread
+        for thread in satudata_komentar(package)
+        if (thread["current_field"] or "").split("/")[: path.count("/") + 1] == path.split("/")
+    ]
+
+
 def satudata_tabel(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     """State of a file's table (state, message, rows, columns); None for no table."""
     if not tables.is_table(dict(resource)):
@@ -439,6 +470,7 @@ def satudata_pratinjau(resource: Mapping[str, Any], limit: int = 8) -> dict[str,
         {
             "id": field["id"],
             "label": (field.get("info") or {}).get("label") or field["id"],
+            "type": field["type"],
             "amount": field["type"].startswith(("int", "num", "float", "double", "big", "small"))
             # A year is a name, not an amount.
             and "tahun" not in field["id"].lower(),

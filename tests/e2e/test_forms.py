@@ -174,7 +174,7 @@ def test_a_survey_is_filled_submitted_checked_and_published(visit: Visit, world:
     expect(walidata.get_by_text("MS-Keg 5.5")).to_be_visible()
     expect(walidata.get_by_text("0,05")).to_be_visible()
     judge(walidata)
-    decide(walidata, "Setujui")
+    decide(walidata, "Setujui, terbitkan nanti")
     says(walidata, "disetujui.")
     walidata.goto(f"/kegiatan/{name}")
     link(walidata, "Terbitkan").click()

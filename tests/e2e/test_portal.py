@@ -226,9 +226,7 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     task = produsen.get_by_role("listitem").filter(has_text=title)
     expect(task).to_contain_text("Sebut sumber kode")
     produsen.get_by_role("link", name=re.compile(rf"^Perbaiki ?: {title}$")).click()
-    expect(produsen.get_by_role("region", name="Status dataset")).to_contain_text(
-        "Sebut sumber kode"
-    )
+    expect(produsen.get_by_role("main")).to_contain_text("Sebut sumber kode")
     link(produsen, "Ubah isian").click()
     definition = "Kecamatan, desa, dan kelurahan menurut Kepmendagri 300.2.2-2138/2025."
     link(produsen, "Standar data 3 dari 3 terisi").click()  # a complete step is folded
@@ -242,9 +240,9 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     # Walidata approves and publishes.
     review(walidata, title)
     expect(walidata.get_by_text("Catatan terakhir walidata")).to_be_visible()
-    expect(walidata.get_by_text(definition)).to_be_visible()
+    expect(walidata.get_by_text("menurut Kepmendagri 300.2.2-2138/2025.").first).to_be_visible()
     judge(walidata)
-    decide(walidata, "Setujui")
+    decide(walidata, "Setujui, terbitkan nanti")
     says(walidata, "Dataset disetujui.")
     is_hidden(visitor, name, title, download)
     walidata.goto(f"/dataset/{name}")
@@ -396,15 +394,15 @@ def test_a_stale_review_says_so_and_keeps_what_was_typed(visit: Visit, world: Wo
     world.move("produsen_dinkes", name, "batalkan")
     world.call("package_patch", "produsen_dinkes", id=name, definisi="Rumusan lain.")
     world.move("produsen_dinkes", name, "ajukan")
-    decide(page, "Setujui")
+    decide(page, "Setujui, terbitkan nanti")
     says(page, "Isi dataset berubah setelah halaman ini Anda buka")
-    expect(page.get_by_text("Rumusan lain.")).to_be_visible()
+    expect(page.get_by_text("Rumusan lain.").first).to_be_visible()
     expect(button(page, "Kirim keputusan")).to_be_disabled()
     assert world.status(name)["status"] == "diajukan"
     button(page, "Pakai isi yang baru").click()
     expect(page.get_by_label(re.compile(r"^Catatan \("))).to_have_value("Sudah baik.")
-    expect(page.get_by_role("radio", name="Setujui")).to_be_checked()
-    decide(page, "Setujui")
+    expect(page.get_by_role("radio", name="Setujui, terbitkan nanti")).to_be_checked()
+    decide(page, "Setujui, terbitkan nanti")
     says(page, "Dataset disetujui.")
     assert world.status(name)["status"] == "terverifikasi"
 
@@ -422,7 +420,7 @@ def test_a_decision_is_made_once(visit: Visit, world: World, way: str) -> None:
     if way == "double click":
         button(page, "Kirim keputusan").dblclick()
         expect(page).not_to_have_url(re.compile("pemeriksaan"))
-        says(page, re.compile("Dataset dikembalikan ke Dinkes.|tidak dapat dilakukan"))
+        says(page, re.compile("Dataset dikembalikan ke Dinkes.|Keputusan tidak dikirim"))
     else:
         button(page, "Kirim keputusan").click()
         says(page, "Dataset dikembalikan ke Dinkes.")
@@ -431,25 +429,32 @@ def test_a_decision_is_made_once(visit: Visit, world: World, way: str) -> None:
             expect(page.get_by_role("heading", level=1)).to_be_visible()
         if button(second, "Kirim keputusan").count():
             decide(second, "Kembalikan untuk perbaikan", "Perbaiki lagi.")
-            says(second, "“Kembalikan untuk perbaikan” tidak dapat dilakukan")
+            says(second, "Keputusan tidak dikirim")
     assert [e["note"] for e in events(world, name, "kembalikan")] == ["Perbaiki."]
     assert world.status(name)["status"] == "dikembalikan"
 
 
-def test_an_expired_session_asks_to_log_in(visit: Visit, world: World) -> None:
+def test_an_expired_session_loses_nothing(visit: Visit, world: World) -> None:
     name = world.at("diajukan")["name"]
     page = visit("walidata")
     page.goto(f"/dataset/{name}/pemeriksaan")
     page.context.clear_cookies()
     judge(page)
-    decide(page, "Setujui", "Baik.")
-    expect(page.locator("#field-password")).to_be_visible()
-    says(page, "Sesi Anda berakhir")
+    decide(page, "Setujui, terbitkan nanti", "Baik.")
+    expect(page.get_by_role("heading", name="Sesi Anda berakhir")).to_be_visible()
+    expect(page.get_by_text("Baik.", exact=True)).to_be_visible()
     assert world.status(name)["status"] == "diajukan" and not events(world, name, "setujui")
-    page.locator("#field-login").fill("walidata")
-    page.locator("#field-password").fill("rahasia-123")
-    page.get_by_role("main").get_by_role("button", name="Masuk").click()
-    expect(page).to_have_url(re.compile(f"/dataset/{name}/pemeriksaan"))
+    with page.expect_popup() as opened:
+        link(page, "Masuk di tab baru").click()
+    opened.value.locator("#field-login").fill("walidata")
+    opened.value.locator("#field-password").fill("rahasia-123")
+    opened.value.get_by_role("main").get_by_role("button", name="Masuk").click()
+    expect(opened.value.get_by_role("link", name="walidata", exact=True)).to_be_visible()
+    button(page, "Lanjutkan").click()  # the token of before
+    expect(page.get_by_text("Anda sudah masuk sebagai walidata")).to_be_visible()
+    button(page, "Lanjutkan").click()
+    says(page, "Dataset disetujui.")
+    assert [event["note"] for event in events(world, name, "setujui")] == ["Baik."]
 
 
 # Every page --------------------------------------------------------------------------------------

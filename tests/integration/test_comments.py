@@ -111,6 +111,8 @@ def test_sent_with_the_decision_in_one_transaction(world: World) -> None:
     assert (first["author"], first["peran"], first["round"]) == ("walidata", "walidata", 1)
     assert second["row"] == "jumlah" and second["file"] == "kelahiran.csv"
     assert listed(world, dataset["id"], "walidata")["drafts"] == []
+    with pytest.raises(tk.ValidationError):  # from the page that was just left
+        world.call("satudata_draft_save", "walidata", id=dataset["id"], note="Belum selesai")
     assert world.call("satudata_draft_show", "walidata", id=dataset["id"]) == {}
     # What the other officer gathered is still theirs.
     assert listed(world, dataset["id"], "walidata_2")["drafts"][0]["id"] == other["id"]

@@ -371,7 +371,7 @@ def test_no_decision_chosen(post: Page, world: World) -> None:
 
 
 def test_stale_page_keeps_all_and_takes_the_new_hash_only_when_told(
-    post: Page, world: World
+    get: Page, post: Page, world: World
 ) -> None:
     dataset = world.at("diajukan")
     path = f"/dataset/{dataset['name']}/transisi"
@@ -385,13 +385,16 @@ def test_stale_page_keeps_all_and_takes_the_new_hash_only_when_told(
     body, words = stale.get_data(as_text=True), text(stale)
     assert stale.status_code == 409
     assert "Isi dataset berubah setelah halaman ini Anda buka" in words
+    assert "Satuan : Dihapus: orang Ditambahkan: unit" in words and "Pengajuan dibatalkan" in words
     assert "Sudah baik." in words and re.search(r'value="setujui"[^>]* checked', body)
     assert f'name="content_hash" value="{old["content_hash"]}"' in body
     assert f'name="content_hash" value="{new}"' not in body
 
-    agreed = post("walidata", path, **old, muat="1")
-    body = agreed.get_data(as_text=True)
-    assert agreed.status_code == 200 and "Sudah baik." in body
+    review = f"/dataset/{dataset['name']}/pemeriksaan"
+    assert "Isi dataset berubah" in text(get("walidata", review))  # also in another tab
+    assert post("walidata", review, **old, muat="1").status_code == 302
+    body = get("walidata", review).get_data(as_text=True)
+    assert "Sudah baik." in body and "Isi dataset berubah" not in body
     assert f'name="content_hash" value="{new}"' in body
     assert world.status(dataset["id"])["status"] == "diajukan"
     assert post("walidata", path, **{**old, "content_hash": new}).status_code == 302

@@ -13,3 +13,12 @@ ckan.module('satudata-salin', function ($) {
     }
   };
 });
+
+// Prints the page; hidden without JS, where the browser's own menu does it.
+ckan.module('satudata-cetak', function () {
+  return {
+    initialize: function () {
+      this.el.prop('hidden', false).on('click', function () { window.print(); });
+    }
+  };
+});

@@ -380,6 +380,10 @@ def satudata_draft_save(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         if name in engine.PRINSIP and isinstance(entry, dict)
     }
     with gate.explained():
+        # After a decision of the same user that is on its way: what is sent is not typed any more.
+        package, row = service.lock(package.id)
+        if not comments.turn(row.status, peran.towards(peran.of_user(user.id), package.owner_org)):
+            raise tk.ValidationError({"status": [_not_now(row.status, False)]})
         draft = comments.draft_of(package.id, user.id, lock=True)
         draft.form = form
         core.Session.add(draft)

@@ -15,6 +15,8 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue as Response
 from flask_wtf.csrf import CSRFError
 
+from ckanext.satudata_trenggalek.workflow import table
+
 satudata = Blueprint("satudata", __name__)
 
 
@@ -29,9 +31,30 @@ def _only_from_our_forms() -> None:
         csrf.protect()
 
 
+@satudata.before_request
+def _only_who_is_known() -> Response | None:
+    """Who posts without an account (the session ended, the account was removed) loses nothing."""
+    if tk.request.method == "POST" and tk.current_user.is_anonymous and _from_our_page():
+        return send_again(), 403
+    return None
+
+
+def _from_our_page() -> bool:
+    """Whether a form was sent from a page of this portal: no other site fills in what is shown."""
+    origin = tk.request.headers.get("Origin") or tk.request.referrer or ""
+    return tk.request.method == "POST" and urlsplit(origin).netloc == tk.request.host
+
+
+#: Blueprints whose forms come back with what was typed; not those that ask for a password.
+_KEPT = ("satudata", "satudata_data_pribadi", "satudata_formulir", "dataset", "kegiatan",
+         "dataset_resource", "kegiatan_resource")  # fmt: skip
+
+
 @satudata.app_errorhandler(CSRFError)
 def _expired(_error: CSRFError) -> Response:
-    """A form that was sent after its session ended: to the login page, and back to the form."""
+    """A form that was sent after its session ended: what was typed comes back, to be sent again."""
+    if tk.request.blueprint in _KEPT and _from_our_page():
+        return send_again(), 400
     if tk.current_user.is_anonymous and not tk.request.path.startswith("/api"):
         tk.h.flash_error(
             tk._("Sesi Anda berakhir, jadi tidak ada yang tersimpan. Masuk lagi untuk melanjutkan.")
@@ -42,6 +65,34 @@ def _expired(_error: CSRFError) -> Response:
         return tk.redirect_to("user.login", came_from=came_from)
     content = tk._("Formulir ini sudah kedaluwarsa. Muat ulang halamannya, lalu kirim lagi.")
     return tk.render("error_document_template.html", {"code": 400, "content": content}), 400
+
+
+def send_again() -> str:
+    """The page that holds what was typed in a form until its reader has logged in again.
+
+    Nothing is done before the reader presses the button there, with a token of the new session.
+    """
+    form = tk.request.form
+    token = flask.current_app.config["WTF_CSRF_FIELD_NAME"]
+    labels = {
+        "note": tk._("Catatan"),
+        "public_note": tk._("Alasan yang dibaca umum"),
+        "komentar_body": tk._("Komentar"),
+        "ubah_body": tk._("Komentar"),
+    }
+    move = table.TRANSITIONS.get(form.get("transition", "").partition(":")[0])
+    decided = [(tk._("Keputusan"), tk._(move.label))] if move else []
+    fields = [(name, value) for name, value in form.items(multi=True) if name != token]
+    return tk.render(
+        "satudata/kirim_lagi.html",
+        {
+            "fields": fields,
+            "shown": decided + [(labels[n], v) for n, v in fields if n in labels and v.strip()],
+            "action": tk.request.full_path.rstrip("?"),
+            "logged_in": tk.current_user.is_authenticated,
+            "files": any(file.filename for file in tk.request.files.values()),
+        },
+    )
 
 
 def ask(action: str, **data: Any) -> Any:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+import flask
 from ckan.lib.pagination import Page
 from flask.typing import ResponseReturnValue as Response
 
 from ckanext.satudata_trenggalek import helpers as h
-from ckanext.satudata_trenggalek.views.dasar import satudata
+from ckanext.satudata_trenggalek.exchange import guarded
+from ckanext.satudata_trenggalek.views.dasar import ask, satudata
 from ckanext.satudata_trenggalek.views.dasar import status as status_of
 from ckanext.satudata_trenggalek.workflow import table
 
@@ -38,21 +44,142 @@ def _rounds(events: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]
     ]
 
 
+#: What the page can be narrowed to: name -> whether an event belongs to it.
+_KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "keputusan": lambda event: event["from"] != event["to"] and bool(event["to"]),
+    "komentar": lambda event: bool(_comment_ids(event)),
+}
+
+
+def _comment_ids(event: dict[str, Any]) -> list[str]:
+    """Ids of the comments that an event tells of."""
+    detail = event["detail"] or {}
+    return [*detail.get("komentar", ()), *([detail["tentang"]] if "tentang" in detail else ())]
+
+
+def _comments(id: str) -> dict[str, dict[str, Any]]:
+    """Every comment of a dataset by its id, replies too."""
+    found: dict[str, dict[str, Any]] = {}
+    threads = 0
+    while True:
+        part = ask("satudata_comment_list", id=id, limit=100, offset=threads)
+        threads += len(part["results"])
+        for thread in part["results"]:
+            for comment in (thread, *thread["replies"]):
+                found[comment["id"]] = comment
+        if not part["results"] or threads >= part["count"]:
+            return found
+
+
+def _mails(_id: str) -> list[dict[str, Any]]:
+    """Mails sent about a dataset, for the timeline: at, to, subject. Nobody keeps them yet."""
+    return []
+
+
 @satudata.route("/dataset/<id>/riwayat")
 def riwayat(id: str) -> Response:
     """What happened to a dataset, newest first."""
     status = status_of(id)
     page = tk.h.get_page_number(tk.request.args)
+    kind = tk.request.args.get("jenis", "")
     count, events = h.satudata_peristiwa(status["id"], page, EVENTS)
     # Rounds are numbered from the first event, so only where all are on the page.
     groups = _rounds(events) if count <= EVENTS else [("", events)]
+    if kind in _KINDS:
+        groups = [(name, [e for e in items if _KINDS[kind](e)]) for name, items in groups]
+        groups = [(name, items) for name, items in groups if items]
+    comments = _comments(status["id"]) if any(_comment_ids(event) for event in events) else {}
     return tk.render(
         "satudata/riwayat.html",
         {
             "status": status,
             "groups": groups,
             "events": events,
+            "kind": kind if kind in _KINDS else "",
+            "kinds": {name: sum(map(test, events)) for name, test in _KINDS.items()},
+            "said": {
+                event["seq"]: [comments[id] for id in _comment_ids(event) if id in comments]
+                for event in events
+            },
+            "mails": _mails(status["id"]),
             "page": Page(events, page, item_count=count, items_per_page=EVENTS, presliced_list=True,
                          url=lambda page: tk.url_for("satudata.riwayat", id=id, page=page)),
         },
     )  # fmt: skip
+
+
+# Files -------------------------------------------------------------------------------------------
+#: Columns of the CSV: keys of satudata_history_list, and the comments of an event as JSON.
+COLUMNS = (
+    "seq", "at", "actor", "peran", "event", "label", "from", "to", "sop_step", "note",
+    "public_note", "checklist", "comments", "content_hash", "prev_hash", "hash",
+)  # fmt: skip
+
+
+def _events(id: str) -> Iterator[dict[str, Any]]:
+    """All events, oldest first, with their comments; read page by page."""
+    comments = _comments(id)
+    offset = 0
+    while True:
+        found = ask("satudata_history_list", id=id, limit=100, offset=offset)["results"]
+        for event in found:
+            told = [comments[id] for id in _comment_ids(event) if id in comments]
+            yield {
+                **event,
+                "comments": [
+                    {key: c[key] for key in ("id", "parent", "field", "label", "row", "body",
+                                             "author", "peran", "round", "at", "state")}
+                    for c in told
+                ],
+            }  # fmt: skip
+        offset += len(found)
+        if not found:
+            return
+
+
+def _file(status: dict[str, Any], extension: str, type_: str, parts: Iterator[str]) -> Response:
+    name = f"riwayat-{status['name']}.{extension}"
+    answer = flask.Response(flask.stream_with_context(parts), mimetype=type_)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    answer.headers["Cache-Control"] = "private, no-store"
+    return answer
+
+
+@satudata.route("/dataset/<id>/riwayat.csv")
+def riwayat_csv(id: str) -> Response:
+    """The history as CSV, UTF-8 with its mark; no cell is a formula to a spreadsheet program."""
+    status = status_of(id)
+
+    def cell(value: Any) -> str:
+        if isinstance(value, dict | list):
+            value = json.dumps(value, ensure_ascii=False) if value else ""
+        return guarded("" if value is None else str(value))
+
+    def lines() -> Iterator[str]:
+        out = io.StringIO(newline="")
+        writer = csv.writer(out)
+        writer.writerow(COLUMNS)
+        yield "\ufeff"
+        for event in _events(status["id"]):
+            writer.writerow([cell(event[name]) for name in COLUMNS])
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+        yield out.getvalue()
+
+    return _file(status, "csv", "text/csv", lines())
+
+
+@satudata.route("/dataset/<id>/riwayat.json")
+def riwayat_json(id: str) -> Response:
+    """The history as JSON: the dataset and its events, oldest first."""
+    status = status_of(id)
+    head = {key: status[key] for key in ("id", "name", "title", "organization", "status")}
+
+    def parts() -> Iterator[str]:
+        yield json.dumps(head, ensure_ascii=False)[:-1] + ', "events": ['
+        for number, event in enumerate(_events(status["id"])):
+            yield (",\n" if number else "\n") + json.dumps(event, ensure_ascii=False)
+        yield "\n]}\n"
+
+    return _file(status, "json", "application/json", parts())
