@@ -14,6 +14,7 @@ Visit = Callable[..., Page]
 
 def comment(page: Page, label: str, text: str) -> None:
     """Write a comment beside a field and keep it; by the keyboard alone."""
+    page.wait_for_load_state()
     opener = page.get_by_role("link", name=f"Komentari {label}", exact=True)
     opener.focus()
     page.keyboard.press("Enter")
@@ -29,7 +30,6 @@ def test_two_comments_are_mended_and_approved(visit: Visit, world: World) -> Non
     walidata, produsen = visit("walidata"), visit("produsen_dinkes")
 
     walidata.goto(f"{at}/pemeriksaan")
-    walidata.wait_for_load_state()
     judge(walidata, {"Metadata": "Tidak sesuai"})
     comment(walidata, "Standar Data Konsep", "Konsep jangan diawali ukuran.")
     comment(walidata, "jumlah", "Satuannya orang atau bayi?")
