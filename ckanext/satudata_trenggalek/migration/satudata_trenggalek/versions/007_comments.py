@@ -1,6 +1,6 @@
 """Comments of the review, and what is typed there before it is sent.
 
-Revision ID: 006
+Revision ID: 007
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ckanext.satudata_trenggalek.model import ddl
 
-revision = "006"
-down_revision = "005"
+revision = "007"
+down_revision = "006"
 branch_labels = None
 depends_on = None
 
