@@ -227,7 +227,7 @@ ACTIONS: dict[str, Any] = {
                 "am_following_dataset",
             ),
         ),
-        (_by_id, False, ("follow_dataset",)),
+        (_by_id, False, ("follow_dataset", "unfollow_dataset")),
         (_by_resource, True, ("resource_view_list", "datastore_info")),
         (_unknown(package_of_view, "id"), True, ("resource_view_show",)),
         (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),

@@ -370,6 +370,11 @@ def _of_known_member(next_action: Any, context: Any, data_dict: Any) -> Any:
     return _guarded(next_action, context, data_dict)
 
 
+def _of_known_subject(next_action: Any, context: Any, data_dict: Any) -> Any:
+    _known(context, data_dict.get("subject"), package_of(data_dict, "subject"))
+    return _guarded(next_action, context, data_dict)
+
+
 def _without_packages(next_action: Any, context: Any, data_dict: Any) -> Any:
     """`packages` would attach other people's datasets; without it core leaves them alone."""
     data_dict.pop("packages", None)
@@ -408,6 +413,7 @@ ACTIONS: dict[str, Any] = {
             ("resource_view_create", "resource_view_update", "resource_view_delete"),
         ),
         (_of_known_resource_views, ("resource_view_reorder",)),
+        (_of_known_subject, ("package_relationship_delete",)),
         (_of_known_member, ("member_create", "member_delete")),
         (
             _guarded,
@@ -416,7 +422,6 @@ ACTIONS: dict[str, Any] = {
                 "user_update",
                 "user_delete",
                 "resource_view_clear",
-                "package_relationship_delete",
                 "group_delete",
                 "group_purge",
                 "organization_delete",
