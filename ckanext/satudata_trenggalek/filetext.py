@@ -13,13 +13,23 @@ from typing import Any
 import python_calamine
 
 from . import files
+from .findings import N_, Told
 
 #: What an Excel file may unpack to, in bytes; calamine holds a sheet in memory.
 MAX_UNPACKED = 1 << 30
 
 
 class Rejected(Exception):
-    """A file that can't become a table; the message says what, where and the remedy."""
+    """A file that can't become a table; the message says what, where and the remedy.
+
+    Args:
+        text: msgid of the message.
+        values: what fills it.
+    """
+
+    def __init__(self, text: str, **values: Any) -> None:
+        super().__init__(text.format(**values))
+        self.told: Told = (text, values)
 
 
 def encoding(path: str) -> str:
@@ -39,8 +49,11 @@ def encoding(path: str) -> str:
             if (at := block.find(b"\0")) >= 0:
                 line += block[:at].count(b"\n")
                 raise Rejected(
-                    f"Baris {line} berisi karakter NUL (biner). Buka berkas di aplikasinya, simpan "
-                    "ulang sebagai “CSV UTF-8”, lalu unggah kembali."
+                    N_(
+                        "Baris {line} berisi karakter NUL (biner). Buka berkas di aplikasinya,"
+                        " simpan ulang sebagai “CSV UTF-8”, lalu unggah kembali."
+                    ),
+                    line=line,
                 )
             line += block.count(b"\n")
             for name, decoder in list(decoders.items()):
@@ -88,8 +101,10 @@ def sheets(path: str) -> Iterator[Sheet]:
     with contextlib.suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_UNPACKED:
             raise Rejected(
-                "Isi berkas Excel terlalu besar untuk dimuat. Simpan lembarnya sebagai "
-                "“CSV UTF-8”, lalu unggah kembali."
+                N_(
+                    "Isi berkas Excel terlalu besar untuk dimuat. Simpan lembarnya sebagai “CSV"
+                    " UTF-8”, lalu unggah kembali."
+                )
             )
     try:
         book = python_calamine.load_workbook(path)
@@ -100,12 +115,14 @@ def sheets(path: str) -> Iterator[Sheet]:
                     yield sheet, told.visible != visible
     except python_calamine.PasswordError:
         raise Rejected(
-            "Berkas Excel dilindungi kata sandi. Hapus kata sandinya, lalu unggah kembali."
+            N_("Berkas Excel dilindungi kata sandi. Hapus kata sandinya, lalu unggah kembali.")
         ) from None
     except (python_calamine.CalamineError, OSError, ValueError) as error:
         raise Rejected(
-            "Berkas Excel rusak atau bukan format yang dikenal. Buka di Excel, simpan ulang "
-            "sebagai .xlsx, lalu unggah kembali."
+            N_(
+                "Berkas Excel rusak atau bukan format yang dikenal. Buka di Excel, simpan ulang"
+                " sebagai .xlsx, lalu unggah kembali."
+            )
         ) from error
 
 

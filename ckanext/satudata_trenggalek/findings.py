@@ -6,6 +6,7 @@ told in the reader's language when it is shown.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,36 @@ class Tally:
 
     def finding(self, kind: str, **details: Any) -> Finding:
         return {"kind": kind, "count": self.count, "rows": self.rows, **details}
+
+
+# Sentences that are stored ------------------------------------------------------------------------
+#: A sentence before it has a language: its msgid, and what fills the places in it.
+Told = tuple[str, dict[str, Any]]
+
+
+def N_(text: str) -> str:
+    """Mark a msgid for the catalogs; it is translated when it is told."""
+    return text
+
+
+def few(items: list[str]) -> dict[str, Any]:
+    """The first of a list and how many it has, to fill a place of a sentence."""
+    return {"items": items[:FEW], "count": len(items)}
+
+
+def keep(*sentences: Told) -> str | None:
+    """Sentences as they are stored: JSON of their msgids and what fills them; None for none."""
+    return json.dumps(sentences, ensure_ascii=False) if sentences else None
+
+
+def tell(stored: str | None) -> str:
+    """What `keep` made, in the reader's language; other text as it is."""
+    if not (stored or "").startswith("[["):
+        return stored or ""
+    return " ".join(
+        tk._(text).format(**{k: _few(**v) if isinstance(v, dict) else v for k, v in values.items()})
+        for text, values in json.loads(stored or "")
+    )
 
 
 def shown_name(name: str, number: int) -> str:

@@ -19,7 +19,7 @@ from babel.numbers import format_decimal
 from ckan.lib.files import Settings
 from markupsafe import Markup, escape
 
-from ckanext.satudata_trenggalek import config, files, peran, schema, tables
+from ckanext.satudata_trenggalek import config, files, findings, peran, schema, tables
 from ckanext.satudata_trenggalek.forms import satudata_field, satudata_jenis
 from ckanext.satudata_trenggalek.model import Status
 from ckanext.satudata_trenggalek.workflow import engine, table
@@ -455,17 +455,28 @@ def satudata_tabel(resource: Mapping[str, Any]) -> dict[str, Any] | None:
     row = tables.state(resource["id"])
     if row is None:
         return None
-    return {"state": row.state, "message": row.message, "rows": row.rows, "columns": row.columns}
+    message = findings.tell(row.message)
+    return {"state": row.state, "message": message, "rows": row.rows, "columns": row.columns}
 
 
-def satudata_pratinjau(resource: Mapping[str, Any], limit: int = 8) -> dict[str, Any] | None:
-    """The first rows of a file's table: fields (id, label, num), rows of text, total, limit."""
+def satudata_pratinjau(
+    resource: Mapping[str, Any], limit: int = 8, **search: Any
+) -> dict[str, Any] | None:
+    """The first rows of a file's table: fields (id, type, label, num), rows of text, total, limit.
+
+    Args:
+        resource: the file.
+        limit: how many rows.
+        search: more for datastore_search, such as q and offset.
+    """
     if not resource.get("datastore_active"):
         return None
-    found = _ask("datastore_search", resource_id=resource["id"], limit=limit)
+    found = _ask("datastore_search", resource_id=resource["id"], limit=limit, **search)
     if found is None:
         return None
     records = found["records"]
+    # How well a row fits what is searched is a column of core's.
+    hidden = {"_id", "rank"} if search.get("q") else {"_id"}
     fields = [
         {
             "id": field["id"],
@@ -478,7 +489,7 @@ def satudata_pratinjau(resource: Mapping[str, Any], limit: int = 8) -> dict[str,
             and all(_NUMBER.fullmatch(str(r[field["id"]] or "0")) for r in records),
         }
         for field in found["fields"]
-        if field["id"] != "_id"
+        if field["id"] not in hidden
     ]
     rows = [[_cell(record[field["id"]], field["amount"]) for field in fields] for record in records]
     return {"fields": fields, "rows": rows, "total": found.get("total") or 0, "limit": limit}
@@ -584,8 +595,8 @@ def satudata_isian(field: Mapping[str, Any], errors: Mapping[str, Any] | None) -
     """
     label = tk.h.scheming_language_text(field.get("label")) or field["field_name"]
     parts: list[Markup] = [escape(label)]
-    if field.get("bps_item"):
-        parts.insert(0, Markup('<span class="sd-code">{}</span> ').format(field["bps_item"]))
+    if code := field.get("bps_item"):
+        parts.insert(0, Markup('<span class="sd-code">{}</span> ').format(tk._(code)))
     if "langkah" in field and not field.get("ajukan") and not field.get("required"):
         parts.append(Markup(' <span class="sd-opt">{}</span>').format(tk._("(boleh kosong)")))
     anchor = satudata_jangkar(field["field_name"])

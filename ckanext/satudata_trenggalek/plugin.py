@@ -10,7 +10,15 @@ from ckan.authz import get_local_functions
 from ckan.lib.plugins import DefaultTranslation
 
 from ckanext.satudata_trenggalek import config as own_config
-from ckanext.satudata_trenggalek import files, forms, helpers, reading, schema, schema_check
+from ckanext.satudata_trenggalek import (
+    files,
+    forms,
+    helpers,
+    publik,
+    reading,
+    schema,
+    schema_check,
+)
 from ckanext.satudata_trenggalek.doors import accounts as accounts  # it listens
 from ckanext.satudata_trenggalek.doors import auth as door_auth
 from ckanext.satudata_trenggalek.doors import hiding, requests, writing
@@ -46,7 +54,12 @@ from ckanext.satudata_trenggalek.views import forms as form_views
 @tk.blanket.config_declarations
 @tk.blanket.helpers(
     dict(get_local_functions(helpers))
-    | {name: f for name, f in get_local_functions(forms) if name.startswith("satudata_")}
+    | {
+        name: f
+        for module in (forms, publik)
+        for name, f in get_local_functions(module)
+        if name.startswith("satudata_")
+    }
     | {"satudata_vocab_choices": schema.satudata_vocab_choices}
     | {"satudata_temuan": data_pribadi.satudata_temuan}
 )
@@ -78,8 +91,9 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         own_config.kalender()
 
     def make_middleware(self, app: Any, config: Any) -> Any:
-        """Limits of uploads, headers of downloads, forms, where requests come from."""
+        """Limits of uploads, headers of downloads, forms, where requests come from, caches."""
         files.middleware(app)
+        publik.middleware(app)
         form_views.middleware(app)
         requests.middleware(app)
         return app

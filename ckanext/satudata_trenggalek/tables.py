@@ -32,6 +32,7 @@ from ckan.lib import datapreview
 from ckanext.datastore.backend import postgres as datastore
 
 from . import checks, files, findings, gate, search_files, tabular
+from .findings import N_, keep, tell
 from .model import Table
 from .tabular import EXTENSIONS, Rejected
 from .tabular import column_names as column_names
@@ -220,11 +221,13 @@ _ORPHANS = f"""
     SELECT t.resource_id FROM satudata_table t LEFT JOIN resource r ON r.id = t.resource_id
     WHERE t.resource_id NOT IN (SELECT id FROM ({_WANTED}) w)"""
 
-WAITING = "Antrean pekerjaan tidak dapat dihubungi; pemuatan dicoba lagi secara otomatis."
-BUSY = "DataStore belum dapat dihubungi atau sedang sibuk; pemuatan dicoba lagi secara otomatis."
-BROKEN = (
-    "Terjadi kesalahan portal, bukan kesalahan data. Hubungi pengelola portal; "
-    "rinciannya ada di log pekerjaan."
+WAITING = N_("Antrean pekerjaan tidak dapat dihubungi; pemuatan dicoba lagi secara otomatis.")
+BUSY = N_(
+    "DataStore belum dapat dihubungi atau sedang sibuk; pemuatan dicoba lagi secara otomatis."
+)
+BROKEN = N_(
+    "Terjadi kesalahan portal, bukan kesalahan data. Hubungi pengelola portal; rinciannya ada di"
+    " log pekerjaan."
 )
 
 
@@ -261,9 +264,9 @@ def pending(package_id: str) -> list[str]:
 
 
 def failures(package_id: str) -> dict[str, str]:
-    """Message per upload of the dataset whose load or search failed."""
+    """Message per upload of the dataset whose load or search failed, in the reader's language."""
     return {
-        row.id: row.message
+        row.id: tell(row.message)
         for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
         if row.current and row.state == "gagal"
     }
@@ -293,7 +296,7 @@ def blockers(dataset: dict[str, Any]) -> list[dict[str, str]]:
             message = tk._("Tabel “{name}” gagal dimuat: {why} Perbaiki lalu unggah lagi.")
             if not row.is_table:
                 message = tk._("Berkas “{name}” gagal diperiksa: {why}")
-            told.append(("url", message.format(name=name, why=row.message or "")))
+            told.append(("url", message.format(name=name, why=tell(row.message))))
         for finding in row.findings or [] if row.current else []:
             if not _blocks(finding, row.sha256 in settled):
                 continue
@@ -413,7 +416,7 @@ def enqueue(resource_id: str, again: bool = False) -> bool:
         tk.enqueue_job(load, [resource_id], title=f"Memuat tabel {resource_id}")
     except redis.exceptions.RedisError:
         log.exception("Redis is not there: load of %s waits for reconcile", resource_id)
-        _mark(resource_id, "antre", message=WAITING)
+        _mark(resource_id, "antre", message=keep((WAITING, {})))
     return True
 
 
@@ -481,7 +484,7 @@ def load(resource_id: str) -> None:
                 _load(connection, resource_id, rows[0])
     except _Busy as error:
         log.warning("Load of %s is tried again later: %s", resource_id, error)
-        _mark(resource_id, "antre", message=BUSY)
+        _mark(resource_id, "antre", message=keep((BUSY, {})))
 
 
 def _load(connection: Any, resource_id: str, row: Any) -> None:
@@ -532,11 +535,11 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
             resource_id,
             "gagal",
             row,
-            message=str(error) if known else BROKEN,
+            message=keep(error.told if isinstance(error, Rejected) else (BROKEN, {})),
             findings=_search(row.sha256) if known else [],
         )
         return
-    message = " ".join(source.notes) or None
+    message = keep(*source.notes)
     log.info("Loaded %s rows of resource %s", count, resource_id)
     _show(resource_id, True)
     # Before the dataset may be submitted: they are content.

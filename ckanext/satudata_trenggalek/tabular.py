@@ -22,7 +22,7 @@ import python_calamine
 
 from . import files, filetext, search_files
 from .filetext import Rejected as Rejected
-from .findings import Finding, Tally, shown_name
+from .findings import N_, Finding, Tally, Told, few, shown_name
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ MEMORY = "256MB"
 _SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
-HEADER_ONLY = "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
+HEADER_ONLY = N_(
+    "Berkas hanya berisi baris judul kolom, tanpa data. Isi datanya, lalu unggah kembali."
+)
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Source:
     #: Gives columns c0, c1, ... as text, empty cells as NULL, rows in the order of the file.
     query: str
     parameters: dict[str, Any]
-    notes: list[str] = field(default_factory=list)
+    notes: list[Told] = field(default_factory=list)
     #: What was seen while reading; the rest is seen by `findings.examine`.
     findings: list[Finding] = field(default_factory=list)
 
@@ -96,29 +98,30 @@ def is_title(named: int, filled: int, width: int) -> bool:
     return width > 1 and named <= max(1, width // 3) and filled > named
 
 
-def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[str]]:
+def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[Told]]:
     """Names, labels and notes for a header row and the widest row."""
     if width > MAX_COLUMNS:
         raise Rejected(
-            f"Tabel memiliki {width} kolom, melebihi batas {MAX_COLUMNS}. Susun ulang menjadi "
-            "tabel panjang (misalnya satu kolom tahun dan satu kolom nilai), lalu unggah kembali."
+            N_(
+                "Tabel memiliki {width} kolom, melebihi batas {most}. Susun ulang menjadi tabel"
+                " panjang (misalnya satu kolom tahun dan satu kolom nilai), lalu unggah kembali."
+            ),
+            width=width,
+            most=MAX_COLUMNS,
         )
     labels = ["" if cell is None else str(cell).strip() for cell in header]
     labels += [""] * (width - len(labels))
-    names, notes = column_names(labels), []
+    names, notes = column_names(labels), list[Told]()
     renamed = [
         f"“{shown_name(old, number)}” → “{shown_name(new, number)}”"
         for number, (old, new) in enumerate(zip(labels, names, strict=True), 1)
         if old != new
     ]
     if renamed:
-        notes.append(f"Nama kolom disesuaikan: {_few(renamed)}.")
+        notes.append((N_("Nama kolom disesuaikan: {names}."), {"names": few(renamed)}))
     return names, labels, notes
 
 
-def _few(items: list[str], most: int = 5) -> str:
-    rest = len(items) - most
-    return ", ".join(items[:most]) + (f" dan {rest} lainnya" if rest > 0 else "")
 
 
 def delimiter(sample: str) -> str:
@@ -148,9 +151,12 @@ def _records(path: str, mark: str, skip: int) -> Iterator[tuple[int, list[str]]]
                     yield reader.line_num + skip, row
         except csv.Error as error:
             raise Rejected(
-                f"Baris {line + skip + 1} tidak dapat dibaca sebagai CSV: tanda kutip "
-                "dibuka tanpa ditutup, atau ada teks setelah kutip penutup. Perbaiki tanda "
-                "kutipnya (kutip di dalam isian ditulis ganda), lalu unggah kembali."
+                N_(
+                    "Baris {line} tidak dapat dibaca sebagai CSV: tanda kutip dibuka tanpa"
+                    " ditutup, atau ada teks setelah kutip penutup. Perbaiki tanda kutipnya (kutip"
+                    " di dalam isian ditulis ganda), lalu unggah kembali."
+                ),
+                line=line + skip + 1,
             ) from error
 
 
@@ -267,12 +273,25 @@ def _read_ragged(path: str, mark: str, skip: int, header: list[str], folder: str
             (short if len(row) < len(header) else long).append(str(number))
             width = max(width, len(row))
     names, labels, notes = _columns(header, width)
-    for numbers, what in ((short, "kurang dari"), (long, "lebih dari")):
+    for numbers, text in (
+        (
+            short,
+            N_(
+                "{n} baris berisi kurang dari {columns} kolom judul: baris {rows}. Periksa pemisah"
+                " kolom di baris itu."
+            ),
+        ),
+        (
+            long,
+            N_(
+                "{n} baris berisi lebih dari {columns} kolom judul: baris {rows}. Periksa pemisah"
+                " kolom di baris itu."
+            ),
+        ),
+    ):
         if numbers:
-            notes.append(
-                f"{len(numbers)} baris berisi {what} {len(header)} kolom judul: baris "
-                f"{_few(numbers)}. Periksa pemisah kolom di baris itu."
-            )
+            values = {"n": len(numbers), "columns": len(header), "rows": few(numbers)}
+            notes.append((text, values))
     return Source(names, labels, *_copy(folder, (row for _, row in rows()), width), notes)
 
 
@@ -289,16 +308,16 @@ def read_excel(path: str, commas: Container[str], folder: str) -> Source:
     """
     filled = list(filetext.sheets(path))
     if not filled:
-        raise Rejected("Semua lembar kosong. Isi datanya, lalu unggah kembali.")
+        raise Rejected(N_("Semua lembar kosong. Isi datanya, lalu unggah kembali."))
     sheet, _hidden = filled[0]
     (top, header), *data = itertools.islice(filetext.filled(sheet), 2)
     if not data:
         raise Rejected(HEADER_ONLY)
     names, labels, notes = _columns([filetext.cell_text(cell) for cell in header], len(header))
     if len(filled) > 1:
-        others = _few([f"“{shown_name(s.name, n)}”" for n, (s, _) in enumerate(filled[1:], 2)])
-        title = shown_name(sheet.name, 1)
-        notes.insert(0, f"Yang dimuat lembar “{title}”; lembar lain tidak: {others}.")
+        others = [f"“{shown_name(s.name, n)}”" for n, (s, _) in enumerate(filled[1:], 2)]
+        text = N_("Yang dimuat lembar “{sheet}”; lembar lain tidak: {others}.")
+        notes.insert(0, (text, {"sheet": shown_name(sheet.name, 1), "others": few(others)}))
     comma = [name in commas for name in names]
     rows = (
         [filetext.cell_text(cell, c) for cell, c in zip(row, comma, strict=True)]
@@ -381,7 +400,7 @@ def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], 
         rows = (row for row in csv.reader(lines, delimiter=mark) if row)
     header = next(rows, None)
     if header is None:
-        raise Rejected("Berkas kosong. Isi datanya, lalu unggah kembali.")
+        raise Rejected(N_("Berkas kosong. Isi datanya, lalu unggah kembali."))
     return header, list(itertools.islice(rows, max(50, most // len(header))))
 
 

@@ -267,8 +267,12 @@ def test_from_draft_to_download(visit: Visit, world: World) -> None:
     assert downloading.value.suggested_filename == "kode_wilayah_trenggalek.csv"
     assert Path(downloading.value.path()).read_bytes() == content
     link(visitor, "Buka semua baris").click()
-    rows = visitor.frame_locator("iframe")
-    expect(rows.get_by_role("cell", name="Panggul", exact=True).first).to_be_visible()
+    expect(table(visitor).get_by_role("row")).to_have_count(51)
+    link(visitor, "4").click()
+    expect(table(visitor).get_by_role("row")).to_have_count(23)
+    visitor.get_by_label("Cari di tabel").fill("Munjungan")
+    button(visitor, "Cari").click()
+    expect(table(visitor).get_by_role("row").nth(1)).to_contain_text("Munjungan")
     found = visitor.request.get(f"/api/3/action/package_search?fq=name:{name}").json()["result"]
     assert [d["satudata_version"] for d in found["results"]] == [1]
     assert [e["actor"] for e in events(world, name, "terbitkan")] == ["walidata"]

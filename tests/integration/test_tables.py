@@ -19,7 +19,7 @@ from ckan.tests import factories
 from ckanext.datastore.backend import postgres
 from werkzeug.datastructures import FileStorage
 
-from ckanext.satudata_trenggalek import files, tables
+from ckanext.satudata_trenggalek import files, findings, tables
 
 pytestmark = pytest.mark.usefixtures("clean_db", "clean_queues")
 
@@ -145,7 +145,7 @@ def test_headers_that_had_to_change_are_told(call: Call, upload: Callable[..., s
     work()
     row = tables.state(resource)
     assert row and row.message and row.state == "termuat"
-    assert "“Persentase (%)” → “Persentase (%)_2”" in row.message
+    assert "“Persentase (%)” → “Persentase (%)_2”" in findings.tell(row.message)
     found = call("datastore_search", resource_id=resource, q="3", sort="jam mulai desc")
     assert found["records"][0]["Persentase (%)_2"] == "3"
     (field,) = (f for f in found["fields"] if f["id"] == "Persentase (%)_2")
@@ -199,7 +199,9 @@ def test_deleted_resource_loses_its_table(call: Call, upload: Callable[..., str]
     assert datastore(f"SELECT 1 FROM pg_class WHERE relname = '{resource}'") == []
 
 
-def test_bad_file_fails_with_row_and_remedy(call: Call, upload: Callable[..., str]) -> None:
+def test_bad_file_fails_with_row_and_remedy(
+    call: Call, upload: Callable[..., str], app: Any
+) -> None:
     resource = upload()
     package = call("resource_show", id=resource)["package_id"]
     work()
@@ -207,8 +209,11 @@ def test_bad_file_fails_with_row_and_remedy(call: Call, upload: Callable[..., st
     work()
     row = tables.state(resource)
     assert row and row.message and row.state == "gagal"
-    assert "Baris 3" in row.message and "unggah" in row.message
-    assert tables.failures(package) == {resource: row.message} and tables.pending(package) == []
+    told = findings.tell(row.message)
+    assert "Baris 3" in told and "unggah" in told
+    assert tables.failures(package) == {resource: told} and tables.pending(package) == []
+    with app.flask_app.test_request_context(environ_overrides={"CKAN_LANG": "en"}):
+        assert "Row 3" in tables.failures(package)[resource]
     # The old table is of other bytes.
     assert call("resource_show", id=resource)["datastore_active"] is False
     upload(CSV + b"003,Dongko,5\n", id=resource)
@@ -227,7 +232,7 @@ def test_redis_down_loses_nothing(
         patch.setattr(tk, "enqueue_job", down)
         resource = upload()
     row = tables.state(resource)
-    assert row and row.state == "antre" and row.message == tables.WAITING
+    assert row and row.state == "antre" and findings.tell(row.message) == tables.WAITING
     assert tables.requeue_stuck() == 0, "it may be in the queue still"
     assert tables.requeue_stuck(minutes=0) == 1
     work()
@@ -243,7 +248,7 @@ def test_datastore_down_is_tried_again(
         patch.setattr(postgres, "get_write_engine", lambda: nowhere)
         tables.load(resource)
     row = tables.state(resource)
-    assert row and row.state == "antre" and row.message == tables.BUSY
+    assert row and row.state == "antre" and findings.tell(row.message) == tables.BUSY
     assert tables.requeue_stuck(minutes=0) == 1
     work()
     assert tables.loaded_sha(resource)
@@ -436,7 +441,7 @@ def test_values_are_in_no_log(
     with caplog.at_level("DEBUG", "ckanext.satudata_trenggalek"):
         tables.load(resource)
     row = tables.state(resource)
-    assert row and row.state == "gagal" and row.message == tables.BROKEN
+    assert row and row.state == "gagal" and findings.tell(row.message) == tables.BROKEN
     assert "Load of resource" in caplog.text and NIK not in caplog.text
 
 

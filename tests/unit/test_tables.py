@@ -13,7 +13,7 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckanext.satudata_trenggalek import files, tabular
+from ckanext.satudata_trenggalek import files, findings, tabular
 
 
 def read(path: Path, data: bytes, extension: str = "csv") -> tuple[list[str], list[list[str]], str]:
@@ -22,7 +22,8 @@ def read(path: Path, data: bytes, extension: str = "csv") -> tuple[list[str], li
     path.write_bytes(data)
     with tabular.read(str(path), extension) as source, tabular.duck() as duck:
         rows = duck.execute(source.query, source.parameters).fetchall()
-    return source.names, [[cell or "" for cell in row] for row in rows], " ".join(source.notes)
+    notes = findings.tell(findings.keep(*source.notes))
+    return source.names, [[cell or "" for cell in row] for row in rows], notes
 
 
 def workbook(*sheets: list[list[object]]) -> bytes:

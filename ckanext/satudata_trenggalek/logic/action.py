@@ -243,6 +243,9 @@ def satudata_publication_show(context: Any, data_dict: dict[str, Any]) -> dict[s
     """What the public may rely on: the version, when it was verified, the SHA-256 of its files.
 
     :param id: id or name of a published dataset
+    :returns: status, version, verified_at, published_at, content_hash, files[{id, sha256, size}],
+        and versions[], the newest first: version, verified_at, published_at, withdrawn_at and
+        public_note (both null unless it was withdrawn)
     """
     tk.get_or_bust(data_dict, "id")
     package = package_of(data_dict, "id")
@@ -260,6 +263,21 @@ def satudata_publication_show(context: Any, data_dict: dict[str, Any]) -> dict[s
         "published_at": iso(publication.published_at),
         "content_hash": publication.content_hash,
         "files": publication.files,
+        "versions": [
+            {
+                "version": each.version,
+                "verified_at": iso(each.verified_at),
+                "published_at": iso(each.published_at),
+                "withdrawn_at": iso(each.withdrawn_at),
+                "public_note": each.public_note,
+            }
+            for each in core.Session.scalars(
+                sa.select(model.Publication)
+                .where(model.Publication.package_id == package.id)
+                .order_by(model.Publication.version.desc())
+                .limit(100)
+            )
+        ],
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 
-from ckanext.satudata_trenggalek import files, gate, guess, tables, tabular
+from ckanext.satudata_trenggalek import files, findings, gate, guess, tables, tabular
 from ckanext.satudata_trenggalek.doors import may_see, package_of_resource, user_of
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.workflow import service
@@ -108,4 +108,5 @@ def satudata_variabel_guess(context: Any, data_dict: dict[str, Any]) -> dict[str
         with files.local_copy(pointer.sha256) as path:
             return guess.table(path, files.extension(resource["url"]), year)
     except tabular.Rejected as error:
-        return {"variabel": [], "tanda_desimal": "titik", "notes": [str(error)]}
+        notes = [findings.tell(findings.keep(error.told))]
+        return {"variabel": [], "tanda_desimal": "titik", "notes": notes}
