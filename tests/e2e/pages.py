@@ -11,6 +11,8 @@ from tests.world import World
 #: Routes of ours that answer with something other than a page.
 FILES = {
     "satudata.meja",
+    "satudata.riwayat_csv",
+    "satudata.riwayat_json",
     "satudata_formulir.pilihan",
     "satudata_metadata.dataset_csv",
     "satudata_metadata.dataset_xlsx",
@@ -57,6 +59,7 @@ PAGES: dict[str | None, list[str]] = {
         "/dataset/{draf}/riwayat",
         "/dataset/{draf}/metadata",
         "/dataset/{dikembalikan}",
+        "/dataset/{dikembalikan}/perbaikan",
         "/dataset/{dikembalikan}/riwayat",
         "/dataset/{ditarik}",
         "/dataset/{ditarik}/transisi?transition=buka_kembali",
