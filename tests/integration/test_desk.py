@@ -284,7 +284,9 @@ def test_the_queue_asks_as_often_for_many_as_for_one(world: World) -> None:
 
 def test_an_organization_that_is_gone(world: World) -> None:
     """Its drafts stay in the lists of who sees all."""
-    organization = world.call("organization_create", "admin", name=f"bubar-{world.count}")
+    organization = world.call(
+        "organization_create", "admin", name=f"bubar-{world.count}", title="Dinas Bubar"
+    )
     world.call(
         "organization_member_create", "admin", id=organization["id"],
         username="produsen_dukcapil", role="editor",
@@ -370,26 +372,30 @@ def test_what_cannot_be_published_waits_and_says_why(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     kegiatan = world.kegiatan_at("terbit")["id"]
-    stuck, fine = scheduled(world, id_kegiatan=kegiatan), scheduled(world)
+    orphan, stuck, fine = scheduled(world, id_kegiatan=kegiatan), scheduled(world), scheduled(world)
     world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    load = (
+        "UPDATE satudata_table SET state = :state WHERE resource_id IN"
+        " (SELECT id FROM resource WHERE package_id = :id)"
+    )
+    sql(load, id=stuck, state="memuat")
     with caplog.at_level(logging.WARNING):
         assert len(service.publish_due()) == 1, "the others are published"
         assert service.publish_due() == []
     assert world.status(fine)["status"] == "terbit"
-    status = world.status(stuck)
-    assert (status["status"], status["publish_error"]) == ("terverifikasi", "id_kegiatan")
-    assert status["publish_at"] and status["overdue"] is True
-    assert stuck in ids(world, "walidata", overdue=True)
+    for id_, reason in ((orphan, "id_kegiatan"), (stuck, "resources")):
+        status = world.status(id_)
+        assert (status["status"], status["publish_error"]) == ("terverifikasi", reason)
+        assert status["publish_at"] and status["overdue"] is True
+    assert {orphan, stuck} <= set(ids(world, "walidata", overdue=True))
     due_now(stuck)  # an hour later
     with caplog.at_level(logging.WARNING):
         assert service.publish_due() == []
     told = [r for r in caplog.records if "scheduled, not published" in r.getMessage()]
-    assert len(told) == 1, "told once for each reason"
+    assert len(told) == 2, "told once for each reason"
     assert [e["event"] for e in events(world, stuck)].count("jadwal_gagal") == 1
     # What is mended is published at the next try.
-    for user, move in (("produsen_dinkes", "buka_kembali"), ("produsen_dinkes", "ajukan"),
-                       ("walidata", "setujui"), ("walidata", "terbitkan")):  # fmt: skip
-        world.move(user, kegiatan, move, note="x")
+    sql(load, id=stuck, state="termuat")
     due_now(stuck)
     assert len(service.publish_due()) == 1
     done = world.status(stuck)
