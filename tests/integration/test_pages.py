@@ -385,7 +385,7 @@ def test_stale_page_keeps_all_and_takes_the_new_hash_only_when_told(
     body, words = stale.get_data(as_text=True), text(stale)
     assert stale.status_code == 409
     assert "Isi dataset berubah setelah halaman ini Anda buka" in words
-    assert "Satuan : Dihapus: orang Ditambahkan: unit" in words and "Pengajuan dibatalkan" in words
+    assert "Satuan : Dihapus: Orang Ditambahkan: Unit" in words and "Pengajuan dibatalkan" in words
     assert "Sudah baik." in words and re.search(r'value="setujui"[^>]* checked', body)
     assert f'name="content_hash" value="{old["content_hash"]}"' in body
     assert f'name="content_hash" value="{new}"' not in body
