@@ -395,7 +395,7 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
     portal.clean()
     portal.stop("ckan", "worker", "schedule")
     portal.choose_ports()
-    portal.start(portal.postgresql(), portal.redis(), portal.solr())
+    portal.start(portal.postgresql(), portal.redis(), portal.solr(), portal.mail())
     portal.databases()
     with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as folder:
         kept = _unpack(portal, path, Path(folder))
@@ -408,6 +408,12 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
     say("Setting up CKAN")
     portal.settings()
     portal.migrate()
+    # What waited to be mailed when the copy was made may have been mailed since.
+    portal.sql(
+        "UPDATE satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
+        " WHERE mail IN ('antre', 'mengirim')",
+        "ckan",
+    )
     for line in _other_settings(kept["ckan.ini"], portal):
         print(line)
     problems = _index_and_verify(portal)

@@ -31,7 +31,7 @@ from processes import (
 
 BIN = Path(sys.executable).parent
 SERVICE_USER = "satudata"
-SERVICES = ("postgresql", "redis", "solr", "ckan", "worker", "schedule")
+SERVICES = ("postgresql", "redis", "solr", "mail", "ckan", "worker", "schedule")
 
 
 class Home:
@@ -47,6 +47,7 @@ class Home:
         self.ini = home / "ckan.ini"
         self.akun = home / "akun.json"
         self.anchors = self.data / "anchor.jsonl"
+        self.mails = home / "mail"
         self.user = pwd.getpwuid(os.getuid())
         self.identity: dict[str, Any] = {}
         if os.getuid() == 0:
@@ -64,7 +65,7 @@ class Home:
         self.home.mkdir(exist_ok=True)
         for folder in (self.data, self.logs, self.run, self.tmp):
             folder.mkdir(exist_ok=True)
-        for folder in (self.data, self.tmp, self.data / "storage", self.data / "redis"):
+        for folder in (self.data, self.tmp, self.mails, self.data / "storage", self.data / "redis"):
             self.give(folder)
         for folder in ("resources", "storage", "webassets"):
             self.give(self.data / "storage" / folder)
@@ -139,7 +140,7 @@ class Home:
         # Below the ports the kernel hands out to outgoing connections (32768 and up); where the
         # search begins depends on the home, so that checkouts that are down don't collide.
         start = 20000 + int(hashlib.sha256(bytes(self.home)).hexdigest(), 16) % 9000
-        for name in ("postgresql", "redis", "solr", *(("ckan",) if self.test else ())):
+        for name in ("postgresql", "redis", "solr", "mail", *(("ckan",) if self.test else ())):
             if name in ports and (self.alive(name) or port_is_free(ports[name])):
                 continue
             taken = set(ports.values())

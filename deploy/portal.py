@@ -39,7 +39,7 @@ class Portal(Installation):
             if self.load("state.json").get("fingerprint") != fingerprint:
                 self.stop("ckan", "worker", "schedule")
             if not all(self.alive(name) for name in SERVICES):
-                self.start(self.postgresql(), self.redis(), self.solr())
+                self.start(self.postgresql(), self.redis(), self.solr(), self.mail())
             if self.load("state.json").get("fingerprint") != fingerprint:
                 say("Setting up CKAN")
                 self.databases()
@@ -78,12 +78,12 @@ class Portal(Installation):
     def down(self) -> None:
         # CKAN and the worker first: they write to the others until they are gone.
         self.stop("ckan", "worker", "schedule", "solr")
-        self.stop("redis", "postgresql")
+        self.stop("redis", "postgresql", "mail")
 
     def reset(self) -> None:
         """Deletes data, accounts and settings; what was installed stays."""
         self.down()
-        for name in ("data", "logs", "run", "tmp", "test", "test-2"):
+        for name in ("data", "logs", "run", "tmp", "mail", "test", "test-2"):
             shutil.rmtree(self.home / name, ignore_errors=True)
         for name in ("ckan.ini", "akun.json", "secrets.json", "ports.json", "state.json"):
             (self.home / name).unlink(missing_ok=True)
@@ -98,6 +98,7 @@ class Portal(Installation):
             where = f"127.0.0.1:{ports[name]}" if pid and name in ports else ""
             print(f"{name:<11} {'running' if pid else 'stopped'} {pid or '':>8} {where}".rstrip())
         print(f"home        {self.home}")
+        print(f"mail        {self.mails}: {len(list(self.mails.glob('*.eml')))} caught")
         if not missing:
             print(f"address     {self.url}")
         return 3 if missing else 0

@@ -165,6 +165,14 @@ class Installation(Home):
             and answers(f"http://127.0.0.1:{port}/solr/ckan/select?q=*:*&rows=0"),
         )  # fmt: skip
 
+    def mail(self) -> Service:
+        port = self.ports["mail"]
+        return Service(
+            "mail",
+            [sys.executable, str(CODE / "deploy/mail.py"), str(port), str(self.mails)],
+            ready=lambda: accepts(port),
+        )
+
     def worker(self) -> Service:
         return Service(
             "worker",
@@ -218,7 +226,13 @@ class Installation(Home):
     def local_settings(self) -> dict[str, str]:
         ports, secret, storage = self.ports, self.secrets, self.data / "storage"
         postgres = f"127.0.0.1:{ports['postgresql']}"
-        return {
+        mail = {
+            "smtp.server": f"127.0.0.1:{ports['mail']}",
+            "smtp.mail_from": "satudata@localhost",
+        }
+        if "\nsmtp.server" in (CODE / "deploy/options.ini").read_text():
+            mail = {}  # the operator's own mail server
+        return mail | {
             "ckan.site_url": self.url,
             "SECRET_KEY": secret["key"],
             "WTF_CSRF_SECRET_KEY": hashlib.sha256(f"csrf{secret['key']}".encode()).hexdigest(),

@@ -20,10 +20,18 @@ case $1 in
     worker) exec ckan jobs worker ;;
     schedule)
         # The commands of deploy/crontab; the image has no cron.
+        minute=0
         while :; do
+            ckan satudata anchor || true
+            ckan satudata notify || true
             ckan satudata publish-due || true
-            case $(date -u +%H%M) in ??0[0-4]) ckan satudata reconcile --fix || true ;; esac
-            sleep 300
+            if [ $((minute % 5)) = 0 ]; then
+                # From 08.00 WIB on; the same reminder is not queued twice.
+                case $(date -u +%H) in 01) ckan satudata remind || true ;; esac
+                case $(date -u +%M) in 0[0-4]) ckan satudata reconcile --fix || true ;; esac
+            fi
+            minute=$((minute + 1))
+            sleep 60
         done
         ;;
 esac

@@ -11,7 +11,7 @@ import ckan.plugins.toolkit as tk
 import click
 
 from ckanext.satudata_trenggalek import audit as record
-from ckanext.satudata_trenggalek import config, files, maintenance, tables
+from ckanext.satudata_trenggalek import config, files, mailing, maintenance, notices, tables
 from ckanext.satudata_trenggalek import demo as demo_data
 from ckanext.satudata_trenggalek import katalog as catalogue
 from ckanext.satudata_trenggalek.workflow import service
@@ -96,6 +96,24 @@ def publish_due() -> None:
     """Publish what is scheduled for now or earlier."""
     for name in service.publish_due():
         click.echo(name)
+
+
+@satudata.command()
+def remind() -> None:
+    """Queue the reminders of deadlines that are near or missed; none on days without work."""
+    click.echo(f"{notices.remind()} reminders queued.")
+
+
+@satudata.command()
+@click.pass_context
+def notify(context: click.Context) -> None:
+    """Send the mail of notices that is due; what a mail server refuses for now waits."""
+    try:
+        report = mailing.send(context.meta["flask_app"])
+    except mailing.Unready as error:
+        raise click.ClickException(str(error)) from None
+    if report.sent or report.dropped or report.delayed or report.lost:
+        click.echo(report)
 
 
 @satudata.group()

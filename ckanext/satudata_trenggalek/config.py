@@ -41,3 +41,23 @@ def anchor_file() -> Path:
     """The file outside the database that repeats the anchors of the record."""
     told = tk.config["ckanext.satudata_trenggalek.anchor_file"]
     return Path(told or f"{tk.config['ckan.storage_path']}/anchor.jsonl")
+
+
+def jam_ringkasan() -> int:
+    """Hour of the day (WIB) at which the daily digest of notices is sent."""
+    return min(tk.config["ckanext.satudata_trenggalek.jam_ringkasan"], 23)
+
+
+def ingatkan_sebelum() -> int:
+    """Working days before a deadline at which its holder is reminded; 0: on the day itself."""
+    return tk.config["ckanext.satudata_trenggalek.ingatkan_sebelum"]
+
+
+def ingatkan_selang() -> int:
+    """Working days between two reminders of a missed deadline."""
+    return max(tk.config["ckanext.satudata_trenggalek.ingatkan_selang"], 1)
+
+
+def ingatkan_maks() -> int:
+    """How often a missed deadline is reminded of; 0: never."""
+    return tk.config["ckanext.satudata_trenggalek.ingatkan_maks"]

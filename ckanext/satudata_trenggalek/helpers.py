@@ -19,7 +19,15 @@ from babel.numbers import format_decimal
 from ckan.lib.files import Settings
 from markupsafe import Markup, escape
 
-from ckanext.satudata_trenggalek import config, files, findings, peran, schema, tables
+from ckanext.satudata_trenggalek import (
+    config,
+    files,
+    findings,
+    notices,
+    peran,
+    schema,
+    tables,
+)
 from ckanext.satudata_trenggalek.forms import satudata_field, satudata_jenis
 from ckanext.satudata_trenggalek.model import Status
 from ckanext.satudata_trenggalek.workflow import engine, table
@@ -236,6 +244,20 @@ def satudata_gagal_terbit(reason: str | None) -> str:
         "klasifikasi": tk._("klasifikasinya bukan Terbuka"),
         "resources": tk._("tabelnya belum termuat atau ada temuan yang menghalangi"),
     }.get(reason or "") or tk._("gangguan pada portal, hubungi admin")
+
+
+def satudata_surat(told: Mapping[str, Any]) -> str:
+    """What became of the mail of a notice (satudata_history_list, `told`), in words."""
+    said: str = {
+        "antre": tk._("surat antre"),
+        "mengirim": tk._("surat sedang dikirim"),
+        "terkirim": tk._("surat terkirim {time}"),
+        "tanpa": tk._("tanpa surat"),
+        "batal": tk._("surat tidak dikirim"),
+        "gagal": tk._("surat gagal"),
+        "ragu": tk._("surat mungkin tidak sampai"),
+    }[told["mail"]]
+    return said.format(time=satudata_waktu(told["mailed_at"]))
 
 
 def satudata_nada(status: str | None) -> str:
@@ -552,6 +574,13 @@ def satudata_menu() -> list[dict[str, Any]]:
         {"url": tk.url_for(endpoint), "label": label, "count": None if index else count}
         for index, (endpoint, label) in enumerate(entries)
     ]
+
+
+@_once
+def satudata_pemberitahuan() -> str:
+    """How many notices the reader has not read, as the account bar shows it; empty for none."""
+    count = notices.unread(tk.current_user.id)
+    return "99+" if count > 99 else satudata_angka(count) if count else ""
 
 
 # Addresses ---------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ckan.lib.plugins import get_permission_labels
 from ckan.lib.search import clear as search_clear
 from ckan.lib.search.common import SearchError, make_connection
 
-from ckanext.satudata_trenggalek import audit, content, gate, model, peran, reading
+from ckanext.satudata_trenggalek import audit, content, gate, mailing, model, peran, reading
 from ckanext.satudata_trenggalek.model import ddl, roles
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, UNGATED_TYPES
@@ -84,7 +84,7 @@ def doctor() -> list[str]:
         problems.append(f"Solr does not answer ({error}): check `solr_url`")
     if not p.plugin_loaded("datastore"):
         problems.append("the plugin datastore is off: add it to ckan.plugins")
-    return problems
+    return problems + mailing.problems()
 
 
 def verify() -> tuple[int, list[str]]:

@@ -27,6 +27,7 @@ from ckanext.satudata_trenggalek.logic import (
     auth,
     data,
     data_auth,
+    notice,
     queue,
     review,
     review_auth,
@@ -40,6 +41,7 @@ from ckanext.satudata_trenggalek.views import forms as form_views
     | dict(get_local_functions(data))
     | dict(get_local_functions(queue))
     | dict(get_local_functions(review))
+    | dict(get_local_functions(notice))
     | writing.ACTIONS
     | hiding.ACTIONS
 )
@@ -47,6 +49,7 @@ from ckanext.satudata_trenggalek.views import forms as form_views
     dict(get_local_functions(auth))
     | dict(get_local_functions(data_auth))
     | dict(get_local_functions(review_auth))
+    | notice.AUTH
     | door_auth.AUTH
 )
 @tk.blanket.blueprints

@@ -23,7 +23,7 @@ from ckan.lib.munge import munge_title_to_name
 from ckan.model.system_info import get_system_info, set_system_info
 from werkzeug.datastructures import FileStorage
 
-from ckanext.satudata_trenggalek import schema, tables
+from ckanext.satudata_trenggalek import notices, schema, tables
 from ckanext.satudata_trenggalek.demo import figures, metadata
 from ckanext.satudata_trenggalek.katalog import one_commit
 from ckanext.satudata_trenggalek.workflow.calendar import WIB
@@ -74,6 +74,7 @@ def run(path: Path, say: Say) -> None:
         taken = datasets(organizations, read("dataset.yaml")["dataset"], say)
         rest = [entry for entry in metadata.all_kegiatan() if entry["name"] not in taken]
         kegiatan(organizations, rest, say)
+        notices.settle()
     set_system_info(MARK, WHOLE)
 
 

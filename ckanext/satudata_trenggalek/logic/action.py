@@ -8,7 +8,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 
-from ckanext.satudata_trenggalek import gate, kegiatan, model, peran
+from ckanext.satudata_trenggalek import gate, kegiatan, model, notices, peran
 from ckanext.satudata_trenggalek.doors import package_of
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.logic.common import (
@@ -202,9 +202,15 @@ def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, 
     :param id: id or name of the dataset
     :param limit: 0 to 100, 20 by default
     :param offset: events to skip
+    :returns: count, results with `told`: who was told of each and what became of the mail; and
+        `reminders` of deadlines, for those who check
     """
     package = visible(context, data_dict)
     tk.check_access("satudata_history_list", context, {"id": package.id})
+    user = user_of(context)
+    held = service.actor(user, package.owner_org).peran
+    checks = user.sysadmin or bool(held & {Peran.WALIDATA, Peran.PEMBINA_DATA})
+    told = notices.of_dataset(package.id, desk=checks)
     limit = schema.number(data_dict, "limit", 20, schema.MAX_LIMIT)
     offset = schema.number(data_dict, "offset", 0)
     mine = model.Event.package_id == package.id
@@ -232,9 +238,11 @@ def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, 
                 "content_hash": e.content_hash,
                 "prev_hash": e.prev_hash,
                 "hash": e.hash,
+                "told": [item for item in told if item["event"] == e.seq],
             }
             for e in events
         ],
+        "reminders": [item for item in told if item["event"] is None],
     }
 
 

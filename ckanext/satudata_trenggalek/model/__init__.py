@@ -244,3 +244,57 @@ class OrganizationPeran(tk.BaseModel):
 
     organization_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     peran: Mapped[list[str]] = mapped_column(ARRAY(sa.Text), server_default="{}")
+
+
+class Notice(tk.BaseModel):
+    """What one person is told of one thing that happened: in the portal, and perhaps by mail.
+
+    Written in the transaction of what it tells. Holds no text: that is made when it is shown or
+    sent, for who may read it then. See notices.py.
+    """
+
+    __tablename__ = "satudata_outbox"
+    __table_args__ = (
+        # Nobody is told the same thing twice.
+        sa.UniqueConstraint("user_id", "key", name="satudata_outbox_once"),
+        sa.Index(
+            "satudata_outbox_unread", "user_id", postgresql_where=sa.text("read_at IS NULL")
+        ),
+        sa.Index("satudata_outbox_due", "next_at", postgresql_where=sa.text("mail = 'antre'")),
+        sa.Index("satudata_outbox_of_user", "user_id", sa.text("id DESC")),
+    )
+
+    id: Mapped[int] = mapped_column(sa.BigInteger, sa.Identity(), primary_key=True)
+    user_id: Mapped[str] = mapped_column(sa.Text)
+    package_id: Mapped[str] = mapped_column(sa.Text, index=True)
+    #: One of notices.SUBJECTS.
+    kind: Mapped[str] = mapped_column(sa.Text)
+    #: Names what happened, so that telling it again changes nothing.
+    key: Mapped[str] = mapped_column(sa.Text)
+    #: The event it tells; None for a reminder.
+    event_seq: Mapped[int | None] = mapped_column(sa.Integer)
+    #: When the status began in which the reader, who is to decide, finds the dataset: the notice
+    #: is stale once that status is over. None for news.
+    waits_since: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    queued_at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    read_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    #: antre, mengirim, terkirim, tanpa (not wanted), batal (reason), gagal (given up) or ragu (the
+    #: portal died while sending).
+    mail: Mapped[str] = mapped_column(sa.Text)
+    tries: Mapped[int] = mapped_column(sa.Integer, server_default="0")
+    #: Not to be sent before.
+    next_at: Mapped[dt.datetime] = mapped_column(Timestamp)
+    mailed_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+    #: Why there was no mail, or what the mail server said last.
+    reason: Mapped[str | None] = mapped_column(sa.Text)
+
+
+class NoticeChoice(tk.BaseModel):
+    """How a user wants to be told; no row means at once, in the portal's language."""
+
+    __tablename__ = "satudata_notice_choice"
+
+    user_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
+    #: langsung, harian or tanpa.
+    mode: Mapped[str] = mapped_column(sa.Text)
+    lang: Mapped[str] = mapped_column(sa.Text)

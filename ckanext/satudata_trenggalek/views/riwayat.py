@@ -71,11 +71,6 @@ def _comments(id: str) -> dict[str, dict[str, Any]]:
             return found
 
 
-def _mails(_id: str) -> list[dict[str, Any]]:
-    """Mails sent about a dataset, for the timeline: at, to, subject. Nobody keeps them yet."""
-    return []
-
-
 @satudata.route("/dataset/<id>/riwayat")
 def riwayat(id: str) -> Response:
     """What happened to a dataset, newest first."""
@@ -101,7 +96,7 @@ def riwayat(id: str) -> Response:
                 event["seq"]: [comments[id] for id in _comment_ids(event) if id in comments]
                 for event in events
             },
-            "mails": _mails(status["id"]),
+            "reminders": ask("satudata_history_list", id=status["id"], limit=0)["reminders"],
             "page": Page(events, page, item_count=count, items_per_page=EVENTS, presliced_list=True,
                          url=lambda page: tk.url_for("satudata.riwayat", id=id, page=page)),
         },
@@ -109,10 +104,10 @@ def riwayat(id: str) -> Response:
 
 
 # Files -------------------------------------------------------------------------------------------
-#: Columns of the CSV: keys of satudata_history_list, and the comments of an event as JSON.
+#: Columns of the CSV: keys of satudata_history_list, and the comments of an event; lists as JSON.
 COLUMNS = (
     "seq", "at", "actor", "peran", "event", "label", "from", "to", "sop_step", "note",
-    "public_note", "checklist", "comments", "content_hash", "prev_hash", "hash",
+    "public_note", "checklist", "comments", "told", "content_hash", "prev_hash", "hash",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from ckanext.satudata_trenggalek import (
     gate,
     kegiatan,
     model,
+    notices,
     peran,
     schema,
     tables,
@@ -401,14 +402,16 @@ def transition(
                 if given:
                     message = tk._("Komentar dikirim bersama keputusan pemeriksaan.")
                     raise tk.ValidationError({"comments": [message]})
-                _schedule(package, row, who, as_peran, known, publish_at)
+                event = _schedule(package, row, who, as_peran, known, publish_at)
+                notices.tell(package, row, event)
                 core.Session.commit()
                 return
         dataset = shown(package_id) if given else None
         sent = comments.gather(package, row, who, as_peran, dataset, given, known.content_hash)
-        _make(package, row, known, move, who, as_peran, request, sent)
+        event = _make(package, row, known, move, who, as_peran, request, sent)
         if publish_at:
-            _schedule(package, row, who, as_peran, known, publish_at)
+            event = _schedule(package, row, who, as_peran, known, publish_at)
+        notices.tell(package, row, event, known.reviewer)
         core.Session.commit()
     log.info("%s: %s by %s, now %s", package.name, name, who.name, move.target)
     reindex(package_id)
@@ -493,11 +496,12 @@ def claim(package_id: str, user: core.User, note: str = "") -> None:
         if event:
             at, before = now(), row.reviewer
             detail = {"dari": before} if before else None
-            record(
+            told = record(
                 package.id, user.name, event, at, peran=as_peran.value, note=note or None,
                 detail=detail,
             )  # fmt: skip
             row.reviewer, row.claimed_at = user.name, at
+            notices.tell(package, row, told, before)
         core.Session.commit()
     if event:
         log.info("%s: %s by %s", package.name, event, user.name)
@@ -534,7 +538,7 @@ def _make(
     as_peran: Peran | None,
     request: engine.Request,
     sent: Sequence[model.Comment] = (),
-) -> None:
+) -> model.Event:
     at = now()
     event = record(
         package.id,
@@ -565,6 +569,7 @@ def _make(
         EFFECTS[effect](package, row, event, who)
     set_clock(package, row)
     core.Session.flush()
+    return event
 
 
 def late(row: model.Status | sa.Row[Any], at: dt.datetime) -> bool:
@@ -597,14 +602,14 @@ def _schedule(
     as_peran: Peran | None,
     known: engine.Facts,
     publish_at: dt.datetime,
-) -> None:
+) -> model.Event:
     if row.status != "terverifikasi" or not known.klasifikasi == "terbuka":
         raise tk.ValidationError(
             {"publish_at": [tk._("Jadwal terbit hanya untuk data Terbuka yang disetujui.")]}
         )
     row.publish_at = row.due_at = publish_at
     row.publish_error = row.publish_tried_at = None
-    record(
+    return record(
         package.id,
         who.name,
         "jadwalkan",
@@ -699,10 +704,11 @@ def _keep_refusal(package_id: str, name: str, reason: str, told: str) -> None:
     if not _still_due(package_id):
         core.Session.rollback()
         return
-    _package, row = lock(package_id)
+    package, row = lock(package_id)
     if row.publish_error != reason:
         if told:
             log.warning("%s: scheduled, not published: %s", name, told)
-        record(package_id, SISTEM, "jadwal_gagal", peran=SISTEM, detail={"sebab": reason})
+        event = record(package_id, SISTEM, "jadwal_gagal", peran=SISTEM, detail={"sebab": reason})
+        notices.tell(package, row, event)
     row.publish_error, row.publish_tried_at = reason, now()
     core.Session.commit()
