@@ -12,6 +12,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import datetime as dt
+import gzip
 import hashlib
 import io
 import json
@@ -113,7 +114,7 @@ def read(path: Path) -> dict[str, Any]:
             content = stream.read() if member.name in (HEAD, MANIFEST) else b""
             if not found:
                 head = json.loads(content) if member.name == HEAD else {}
-                if head.items() < FORMAT.items() or not FORMAT.items() <= head.items():
+                if not isinstance(head, dict) or not FORMAT.items() <= head.items():
                     raise Problem(f"{path} is no backup made by ./portal backup.")
             if member.name == MANIFEST:
                 manifest = json.loads(content)["members"]
@@ -121,6 +122,8 @@ def read(path: Path) -> dict[str, Any]:
             while stream.read(1 << 20):
                 pass
             found[member.name] = {"size": member.size, "sha256": stream.digest.hexdigest()}
+    except PermissionError:
+        raise
     except (tarfile.TarError, EOFError, zlib.error, ValueError, KeyError, OSError) as error:
         if not found:
             raise Problem(f"{path} is no backup made by ./portal backup.") from error
@@ -138,13 +141,17 @@ def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, Any]]:
 
     Raises:
         tarfile.TarError: also for what has no business in it: links, devices, paths that lead out.
+        OSError, EOFError, zlib.error: it is not the bytes that were written.
     """
-    with tarfile.open(path, "r|gz") as tar:
+    with gzip.open(path) as packed, tarfile.open(fileobj=packed, mode="r|") as tar:
         for member in tar:
             name = PurePosixPath(member.name)
             if not member.isreg() or name.is_absolute() or ".." in name.parts:
                 raise tarfile.ReadError(f"{member.name} does not belong there")
             yield member, _Hashing(tar.extractfile(member))  # pyright: ignore[reportArgumentType]
+        # To the check sum at the very end.
+        while packed.read(1 << 20):
+            pass
 
 
 # Making
@@ -260,7 +267,9 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
         text = portal.anchors.read_text() if portal.anchors.exists() else ""
         now.execute("SELECT pg_advisory_unlock(%s)", (ANCHORING,))
         archive.add_text("anchor.jsonl", "".join(text.splitlines(keepends=True)[:anchors]))
-        for path in (portal.home / "secrets.json", portal.ini, portal.akun):
+        # What signs tokens and sessions; the other secrets are passwords of the servers here.
+        archive.add_text("secrets.json", json.dumps({"key": portal.secrets["key"]}))
+        for path in (portal.ini, portal.akun):
             if path.exists():
                 archive.add_text(path.name, path.read_text())
         say("Copying the files")
@@ -381,11 +390,13 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
         raise Problem(
             f"{path} was made by a newer version of the portal: update this one (git pull) first."
         )
-    if not yes:
+    if not yes and (portal.data / "postgresql").exists():
         raise Problem(
             f"this replaces all data in {portal.home}: say ./portal restore {path} --yes."
         )
     portal.prepare()
+    for left in portal.home.glob("restore.*"):
+        shutil.rmtree(left)
     need = backup["databases"] + sum(member["size"] for member in backup["members"].values())
     free = shutil.disk_usage(portal.home).free
     if free < need:
@@ -396,14 +407,20 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
     portal.stop("ckan", "worker", "schedule")
     portal.choose_ports()
     portal.start(portal.postgresql(), portal.redis(), portal.solr(), portal.mail())
+    version = int(portal.sql("SHOW server_version_num")) // 10000
+    if version < backup["postgresql"]:
+        raise Problem(
+            f"{path} is of PostgreSQL {backup['postgresql']} and this is {version}: install"
+            f" postgresql-{backup['postgresql']}, and restore into a new SATUDATA_HOME."
+        )
     portal.databases()
     with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as folder:
         kept = _unpack(portal, path, Path(folder))
         say("Filling the databases")
         fill(portal, {name: Path(folder) / member for name, member in DUMPS.items()})
+    # From here on to the end `up` sends back to here: what is restored belongs together.
+    portal.save("state.json", {"restoring": str(path.absolute())})
     _swap(portal)
-    # A setup that is interrupted from here on is made anew by ./portal up.
-    (portal.home / "state.json").unlink(missing_ok=True)
     _settle(portal, kept)
     say("Setting up CKAN")
     portal.settings()
@@ -414,8 +431,8 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
         " WHERE mail IN ('antre', 'mengirim')",
         "ckan",
     )
-    for line in _other_settings(kept["ckan.ini"], portal):
-        print(line)
+    if others := _other_settings(kept["ckan.ini"], portal):
+        print(f"Settings that were others than those of deploy/options.ini: {', '.join(others)}")
     problems = _index_and_verify(portal)
     portal.save("state.json", {"fingerprint": portal.fingerprint()})
     portal.start(portal.web(), portal.worker(), portal.schedule())
@@ -450,7 +467,7 @@ def _unpack(portal: Installation, path: Path, folder: Path) -> dict[str, str]:
             for above in reversed(goal.relative_to(storage).parents):
                 if not (storage / above).is_dir():
                     portal.give(storage / above)
-            part = goal.with_name(f"{goal.name}.part")
+            part = folder / "part"
             with part.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1 << 20)
             os.chown(part, portal.user.pw_uid, portal.user.pw_gid)
@@ -513,7 +530,6 @@ def _swap(portal: Installation) -> None:
 
 def _settle(portal: Installation, kept: dict[str, str]) -> None:
     """Puts key, accounts and anchors in their place, and forgets what Redis and Solr hold."""
-    # What signs tokens and sessions; the other secrets are passwords of the servers here.
     portal.save("secrets.json", portal.secrets | {"key": json.loads(kept["secrets.json"])["key"]})
     os.chown(portal.home / "secrets.json", os.getuid(), os.getgid())
     if "akun.json" in kept:
@@ -536,8 +552,8 @@ def _settle(portal: Installation, kept: dict[str, str]) -> None:
     urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60).close()
 
 
-def _other_settings(before: str, portal: Installation) -> Iterator[str]:
-    """Settings of the backup that are not those of this checkout (deploy/options.ini)."""
+def _other_settings(before: str, portal: Installation) -> list[str]:
+    """Names of the settings of the backup that are not those of this checkout."""
     parsed = []
     for text in (before, portal.ini.read_text()):
         parser = configparser.RawConfigParser()
@@ -545,9 +561,8 @@ def _other_settings(before: str, portal: Installation) -> Iterator[str]:
         parser.read_string(text)
         parsed.append(dict(parser["app:main"]))
     then, now = parsed
-    for key in sorted((then.keys() | now.keys()) - portal.local_settings().keys()):
-        if then.get(key) != now.get(key):
-            yield f"Setting {key}: {then.get(key)!r} in the backup, {now.get(key)!r} here."
+    keys = (then.keys() | now.keys()) - portal.local_settings().keys()
+    return sorted(key for key in keys if then.get(key) != now.get(key))
 
 
 def _index_and_verify(portal: Installation) -> list[str]:

@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -23,7 +24,7 @@ from typing import NoReturn
 
 import backup
 from home import BIN, SERVICES
-from processes import Problem, say
+from processes import Problem, gist, say
 from services import CODE, ROOT, Installation
 
 
@@ -33,6 +34,10 @@ class Portal(Installation):
     def up(self, empty: bool) -> None:
         self.prepare()
         with self.locked():
+            if archive := self.load("state.json").get("restoring"):
+                raise Problem(
+                    f"a restore was interrupted: say ./portal restore {archive} --yes again."
+                )
             self.clean()
             self.choose_ports()
             fingerprint = self.fingerprint()
@@ -265,7 +270,7 @@ class TestPortal(Portal):
             env = self.environment(
                 # It is the caller's own process; Chromium crashes with some other TMPDIRs.
                 HOME=os.environ.get("HOME", "/"),
-                TMPDIR=os.environ.get("TMPDIR", "/tmp"),
+                TMPDIR=os.environ.get("TMPDIR", tempfile.gettempdir()),
                 HYPOTHESIS_STORAGE_DIRECTORY=f"{self.tmp}/hypothesis",
                 SATUDATA_HOME=str(self.home.parent),
                 SATUDATA_ROOT=str(ROOT),
@@ -318,6 +323,47 @@ def lint() -> int:
     return max(subprocess.run([BIN / name, *args], cwd=ROOT).returncode for name, *args in commands)
 
 
+#: Runs in an environment of its own, so that it pins nothing of the portal's.
+PIP_AUDIT = "pip-audit==2.10.1"
+
+
+def audit() -> int:
+    """Asks PyPI for known vulnerabilities of every package of deploy/constraints.txt.
+
+    Returns:
+        0 when every package was asked for and none is known to be vulnerable, else 1.
+
+    Raises:
+        Problem: nobody could be asked.
+    """
+    index = os.environ.get("PIP_INDEX_URL", "")
+    done = subprocess.run(
+        [BIN / "uv", "tool", "run", "--from", PIP_AUDIT, "pip-audit", "--progress-spinner", "off",
+         "--no-deps", "--disable-pip", "-f", "json", "-r", CODE / "deploy/constraints.txt"],
+        env=({"UV_DEFAULT_INDEX": index} if index else {}) | os.environ | {"UV_SYSTEM_CERTS": "1"},
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        packages = []
+    asked = [package for package in packages if "vulns" in package]
+    if not asked:
+        told = "it knows none of the packages" if packages else gist(done.stderr)
+        raise Problem(f"nothing was audited, pypi.org is needed and was not reached: {told}.")
+    for package in packages:
+        name = f"{package['name']} {package.get('version', '')}".strip()
+        if "skip_reason" in package:
+            print(f"{name}: not audited: {package['skip_reason']}")
+        for known in package.get("vulns", ()):
+            remedy = ", ".join(known["fix_versions"]) or "none yet"
+            print(f"{name}: {known['id']}, mended in {remedy}")
+    bad = sum(bool(package["vulns"]) for package in asked)
+    print(f"{len(asked)} of {len(packages)} packages audited, {bad} with known vulnerabilities.")
+    return int(bool(bad) or len(asked) < len(packages))
+
+
 def wrong(problems: list[str]) -> int:
     """Says what is wrong with the data; the exit status is for who runs it at night."""
     for problem in problems:
@@ -337,7 +383,8 @@ def main(argv: list[str]) -> int:
         case "status", []:
             return portal.status()
         case "logs", [name] if name in (*SERVICES, "setup"):
-            return subprocess.run(["tail", "-n", "100", portal.logs / f"{name}.log"]).returncode
+            log = portal.logs / f"{name}.log"
+            return subprocess.run(["/usr/bin/tail", "-n", "100", log]).returncode
         case "reset", ["--yes"]:
             with portal.locked(), TestPortal(portal).locked():
                 portal.reset()
@@ -372,6 +419,8 @@ def main(argv: list[str]) -> int:
                 return wrong(backup.restore(portal, Path(file), yes=len(args) == 2))
         case "lint", []:
             return lint()
+        case "audit", []:
+            return audit()
         case _:
             raise Problem(f"{' '.join(argv)} is not understood: see ./portal help.")
     return 0

@@ -106,4 +106,4 @@ class Service:
     ready: Callable[[], bool]
     stop: signal.Signals = signal.SIGTERM
     env: dict[str, str] = field(default_factory=dict)
-    seconds: int = 90
+    seconds: int = 240

@@ -125,7 +125,7 @@ class Installation(Home):
             say("Fetching Solr")
             shutil.rmtree(self.lib, ignore_errors=True)
             done = subprocess.run(
-                ["mvn", "-q", "-B", "-f", CODE / "deploy/solr/pom.xml",
+                ["/usr/bin/mvn", "-q", "-B", "-f", CODE / "deploy/solr/pom.xml",
                  "dependency:copy-dependencies", f"-DoutputDirectory={self.lib}"],
                 capture_output=True, text=True,
             )  # fmt: skip

@@ -60,7 +60,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     The tests of a file stay together, and those of the browser, for which a server is started.
     """
     baseline = config.getoption("--baseline")
-    left_out = [i for i in items if (i.get_closest_marker("baseline") is not None) != baseline]
+    soak = config.getoption("--soak", False)
+    left_out = [
+        item
+        for item in items
+        if (item.get_closest_marker("baseline") is not None) != baseline
+        or (item.get_closest_marker("soak") and not soak)
+    ]
     config.hook.pytest_deselected(items=left_out)
     order = ("e2e", "gate", "integration", "unit")
     kept = [item for item in items if item not in left_out]
@@ -168,6 +174,18 @@ def clean_db(reset_db: Callable[[], None], reset_index: Callable[[], None]) -> N
     """An empty database and an empty index."""
     reset_db()
     reset_index()
+
+
+@pytest.fixture
+def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What `ckan satudata doctor` says, but for what test.ini needs to differ in."""
+    from ckan.plugins.toolkit import config
+
+    from ckanext.satudata_trenggalek.doctor import problems
+
+    monkeypatch.setitem(config, "testing", False)
+    monkeypatch.setitem(config, "WTF_CSRF_ENABLED", True)
+    return problems
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import click
 from ckanext.satudata_trenggalek import audit as record
 from ckanext.satudata_trenggalek import config, files, mailing, maintenance, notices, tables
 from ckanext.satudata_trenggalek import demo as demo_data
+from ckanext.satudata_trenggalek import doctor as examination
 from ckanext.satudata_trenggalek import katalog as catalogue
 from ckanext.satudata_trenggalek.workflow import service
 
@@ -35,7 +36,7 @@ def _finish(problems: list[str], fine: str) -> None:
 @satudata.command()
 def doctor() -> None:
     """Check triggers, peran, settings and services; non-zero when a door is open."""
-    _finish(maintenance.doctor(), "Every door is closed.")
+    _finish(examination.problems(), "Every door is closed.")
 
 
 @satudata.group()

@@ -61,3 +61,8 @@ def ingatkan_selang() -> int:
 def ingatkan_maks() -> int:
     """How often a missed deadline is reminded of; 0: never."""
     return tk.config["ckanext.satudata_trenggalek.ingatkan_maks"]
+
+
+def calls_per_minute() -> int:
+    """How many calls of our actions and pages a user, or an address, may make; 0 is no limit."""
+    return tk.config["ckanext.satudata_trenggalek.calls_per_minute"]

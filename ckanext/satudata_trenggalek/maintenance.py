@@ -1,4 +1,4 @@
-"""Upkeep: is every door closed, is the record whole, do database and index agree?"""
+"""Upkeep: is the record whole, do database and index agree?"""
 
 from __future__ import annotations
 
@@ -6,86 +6,16 @@ import logging
 from typing import Any
 
 import ckan.model as core
-import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from ckan.lib.plugins import get_permission_labels
 from ckan.lib.search import clear as search_clear
 from ckan.lib.search.common import SearchError, make_connection
 
-from ckanext.satudata_trenggalek import audit, content, gate, mailing, model, peran, reading
-from ckanext.satudata_trenggalek.model import ddl, roles
+from ckanext.satudata_trenggalek import audit, content, gate, model
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, UNGATED_TYPES
 
 log = logging.getLogger(__name__)
-
-#: Settings that close a door by themselves; the value is what must stand there.
-SETTINGS: dict[str, object] = {
-    "ckan.auth.user_create_organizations": False,
-    "ckan.auth.user_create_groups": False,
-    "ckan.auth.user_delete_organizations": False,
-    "ckan.auth.user_delete_groups": False,
-    "ckan.auth.create_unowned_dataset": False,
-    "ckan.auth.create_dataset_if_not_in_organization": False,
-    "ckan.auth.allow_dataset_collaborators": False,
-    "ckan.auth.public_activity_stream_detail": False,
-    "ckan.auth.reveal_private_datasets": False,
-    "ckan.auth.public_user_details": False,
-    "ckan.auth.roles_that_cascade_to_sub_groups": [],
-    "ckan.datastore.public_table_search": [],
-    "ckan.datastore.sqlsearch.enabled": False,
-    "ckan.files.authenticated_uploads.allow": False,
-    "ckan.files.owner.cascade_access": [],
-}
-
-
-def doctor() -> list[str]:
-    """What is wrong, each with the line that puts it right; empty when every door is closed."""
-    problems = [
-        f"{thing} is missing or altered: run `ckan db upgrade -p satudata_trenggalek`"
-        for thing in ddl.missing(core.Session.connection())
-    ]
-    problems += roles.excess(core.Session.connection())
-    if audit.late():
-        problems.append(
-            "events of more than an hour ago have no anchor: let the schedule run"
-            " `ckan satudata anchor` every minute"
-        )
-    for key, wanted in SETTINGS.items():
-        value = tk.config.get(key)
-        if (value or type(wanted)()) != wanted:
-            shown = str(wanted).lower() if isinstance(wanted, bool) else ""
-            problems.append(f"{key} is {value!r}: set `{key} = {shown}`")
-    if not isinstance(get_permission_labels(), reading.Labels):
-        problems.append(
-            "another plugin writes permission labels: put satudata_trenggalek first in ckan.plugins"
-        )
-    for unique in peran.UNIQUE:
-        if not peran.holders(unique):
-            problems.append(
-                f"no organization is {unique.value}:"
-                f" run `ckan satudata peran set ORG {unique.value}`"
-            )
-    sysadmins = core.Session.scalars(
-        sa.select(core.User).where(core.User.sysadmin, core.User.state == "active")
-    )
-    for user in sysadmins:
-        held = {name.value for group in peran.of_user(user.id).values() for name in group}
-        if held:
-            problems.append(
-                f"sysadmin {user.name} holds {', '.join(sorted(held))}: remove the membership"
-            )
-    for name in _unadopted():
-        problems.append(f"dataset {name} is older than the gate: run `ckan satudata adopt`")
-    try:
-        make_connection().ping()
-    except Exception as error:
-        problems.append(f"Solr does not answer ({error}): check `solr_url`")
-    if not p.plugin_loaded("datastore"):
-        problems.append("the plugin datastore is off: add it to ckan.plugins")
-    return problems + mailing.problems()
-
 
 def verify() -> tuple[int, list[str]]:
     """Walk every hash chain and what anchors it.
@@ -185,7 +115,8 @@ def reconcile(fix: bool) -> list[str]:
     return problems
 
 
-def _unadopted() -> list[str]:
+def unadopted() -> list[str]:
+    """Names of the datasets that are older than the extension."""
     package = core.package_table.c
     return list(
         core.Session.scalars(
@@ -204,7 +135,7 @@ def adopt() -> list[str]:
         their names.
     """
     done = []
-    for name in _unadopted():
+    for name in unadopted():
         with gate.explained():
             package = core.Session.scalars(
                 sa.select(core.Package).where(core.Package.name == name).with_for_update()

@@ -9,15 +9,83 @@ from contextvars import ContextVar
 from typing import Any
 
 import ckan.model as core
+import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
+from flask import g, has_request_context
+from sqlalchemy.orm import aliased
 
 from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
 from ckanext.satudata_trenggalek.doors import PREFIX, anonymous
-from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES, UNGATED_TYPES, Peran
+from ckanext.satudata_trenggalek.workflow.table import (
+    ASIDE_TYPES,
+    KEGIATAN,
+    PUBLIC,
+    UNGATED_TYPES,
+    Peran,
+)
 
 #: Labels of the checkers; members of the owner keep core's `member-<organization>`.
 WALIDATA, PEMBINA = "satudata-walidata", "satudata-pembina"
+
+
+_kegiatan = core.package_table.alias()
+_of_kegiatan: Any = aliased(model.Status)
+
+#: Built once: SQLAlchemy takes longer to build it than PostgreSQL to answer.
+_ROWS = (
+    sa.select(
+        model.Status.package_id,
+        model.Status.status,
+        model.Status.version,
+        model.Status.verified_at,
+        model.Status.published_at,
+        model.Status.data_prioritas,
+        model.Status.prioritas_kriteria,
+        model.Status.submitted_at,
+        _of_kegiatan.package_id.label("kegiatan_id"),
+        _of_kegiatan.version.label("kegiatan_version"),
+        _of_kegiatan.published_at.label("kegiatan_at"),
+    )
+    .join(core.package_table, core.package_table.c.id == model.Status.package_id)
+    .outerjoin(
+        _kegiatan,
+        sa.and_(
+            _kegiatan.c.id == core.package_table.c.extras[kegiatan.FIELD].astext,
+            _kegiatan.c.type == KEGIATAN,
+            _kegiatan.c.private.is_(False),
+            _kegiatan.c.state == "active",
+        ),
+    )
+    .outerjoin(
+        _of_kegiatan,
+        sa.and_(
+            _of_kegiatan.package_id == _kegiatan.c.id,
+            _of_kegiatan.status.in_(PUBLIC),
+        ),
+    )
+    .where(model.Status.package_id.in_(sa.bindparam("ids", expanding=True)), kegiatan.published())
+)
+
+
+def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
+    """Those of these datasets that the database says are published, by id.
+
+    Returns:
+        rows of status, version, its times, data_prioritas, prioritas_kriteria, submitted_at, and
+        id, version and time of publication of its kegiatan, if that is published.
+    """
+    found = core.Session.execute(_ROWS, {"ids": list(ids)})
+    return {row.package_id: row for row in found}
+
+
+def _fields(row: sa.Row[Any]) -> dict[str, Any]:
+    return {
+        "satudata_status": row.status,
+        "satudata_version": row.version,
+        "satudata_verified_at": row.verified_at.isoformat() if row.verified_at else None,
+        "satudata_published_at": row.published_at.isoformat() if row.published_at else None,
+    }
 
 
 def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -30,36 +98,42 @@ def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         id -> satudata_status, satudata_version, satudata_verified_at, satudata_published_at; what
         is not published is absent.
     """
-    row = model.Status
-    rows = core.Session.execute(
-        sa.select(row.package_id, row.status, row.version, row.verified_at, row.published_at)
-        .join(core.package_table, core.package_table.c.id == row.package_id)
-        .where(row.package_id.in_(list(ids)), kegiatan.published())
-    )
-    return {
-        r.package_id: {
-            "satudata_status": r.status,
-            "satudata_version": r.version,
-            "satudata_verified_at": r.verified_at.isoformat() if r.verified_at else None,
-            "satudata_published_at": r.published_at.isoformat() if r.published_at else None,
-        }
-        for r in rows
-    }
+    return {id_: _fields(row) for id_, row in rows(ids).items()}
 
 
-def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
+def _asked() -> dict[str, sa.Row[Any] | None] | None:
+    """What was asked for while access was checked, in a request of the public: it changes nothing.
+
+    Core checks the access to a dataset right before it is shown.
+    """
+    if not has_request_context() or tk.current_user.is_authenticated:
+        return None
+    return g.setdefault("satudata_asked", {})
+
+
+def _public(ids: Collection[str]) -> set[str]:
+    found, asked = rows(ids), _asked()
+    if asked is not None:
+        asked.update({id_: found.get(id_) for id_ in ids})
+    return set(found)
+
+
+def _replace_ours(dataset: dict[str, Any], row: sa.Row[Any] | None) -> None:
     # The copy in Solr may hold those of another day.
     for key in [key for key in dataset if key.startswith(PREFIX)]:
         del dataset[key]
-    dataset.update(fields or {})
+    if row:
+        dataset.update(_fields(row))
 
 
 def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     """Add the public fields to a published dataset, and for anonymous callers the SDI extras."""
-    fields = published([dataset["id"]]).get(dataset["id"])
-    _replace_ours(dataset, fields)
-    if fields and anonymous(context):
-        sdi.add([dataset])
+    id_, asked = dataset["id"], _asked() or {}
+    row = asked.pop(id_) if id_ in asked else rows([id_]).get(id_)
+    known = dataset.get(sdi.PREPARED)
+    _replace_ours(dataset, row)
+    if row and anonymous(context):
+        sdi.add([dataset], {id_: row}, {id_: known})
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.
@@ -123,22 +197,32 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     added = (params.get("extras") or {}).get("satudata_fl")
     type_of = "type" if added is None else "dataset_type"
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
-    fields = published(ids)
-    unpublished = ids - fields.keys()
+    public_rows = rows(ids)
+    unpublished = ids - public_rows.keys()
     readable = _readable(unpublished)
-    kept = []
+    kept, known = [], {}
     for row in found["results"]:
         public = not row.get("private") if added is None else row.get("capacity") == "public"
         if row["id"] in unpublished and (public or row["id"] not in readable):
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:
-            _replace_ours(row, fields.get(row["id"]))
+            known[row["id"]] = row.get(sdi.PREPARED)
+            _replace_ours(row, public_rows.get(row["id"]))
         for name in added or ():
             row.pop(name, None)
         kept.append(row)
     found["results"] = kept
+    # For `for_public`, which knows who asks.
+    found[sdi.PREPARED] = public_rows, known
     return found
+
+
+def for_public(found: dict[str, Any], wanted: bool) -> None:
+    """Add the SDI extras to what `after_dataset_search` left, if they are wanted."""
+    prepared = found.pop(sdi.PREPARED, None)
+    if wanted and prepared:
+        sdi.add(found["results"], *prepared)
 
 
 def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +230,15 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     if document.get("type") in UNGATED_TYPES:
         return document
     row = core.Session.get(model.Status, document["id"])
-    if document["id"] not in published([document["id"]]):
-        document["capacity"] = "private"
+    public = rows([document["id"]]).get(document["id"])
     document["satudata_status"] = row.status if row else ""
-    _index_rows(document)
+    dataset = json.loads(document["validated_data_dict"])
+    if public:
+        dataset[sdi.PREPARED] = sdi.prepared(dataset, public)
+        document["validated_data_dict"] = json.dumps(dataset)
+    else:
+        document["capacity"] = "private"
+    _index_rows(document, dataset)
     return document
 
 
@@ -172,9 +261,8 @@ def _searchable(fields: list[schema.Field], item: dict[str, Any]) -> dict[str, s
     return found
 
 
-def _index_rows(document: dict[str, Any]) -> None:
+def _index_rows(document: dict[str, Any], dataset: dict[str, Any]) -> None:
     """Rows leave the document but for their names; nothing is too long for Solr."""
-    dataset = json.loads(document["validated_data_dict"])
     blocks = _searchable(schema.fields(dataset["type"]), dataset)
     for name, words in blocks.items():
         document.pop(name, None)
@@ -195,7 +283,7 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
     Members read their organization's datasets, Walidata all, Pembina Data Prioritas.
     """
     ids = [package.id for package in packages]
-    public = published(ids)
+    public = _public(ids)
     row = model.Status
     of_pembina = set(
         core.Session.scalars(

@@ -69,7 +69,7 @@ def read(path: Path) -> Mapping:
         SchemaError: missing, unreadable, not UTF-8, not YAML, or not a mapping.
     """
     try:
-        content = yaml.load(path.read_text("utf-8"), _Loader)
+        content = yaml.load(path.read_text("utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except OSError as e:
         remedy = "Kembalikan berkas itu dari repositori atau perbaiki hak bacanya"
         raise SchemaError(path, 0, f"tidak dapat dibaca ({e.strerror})", remedy) from e

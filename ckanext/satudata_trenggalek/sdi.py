@@ -7,16 +7,16 @@ schema of ours), so that each name is given there, also where a field of ours is
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import ckan.model as core
 import sqlalchemy as sa
 import yaml
 
-from ckanext.satudata_trenggalek import kegiatan, model, schema
+from ckanext.satudata_trenggalek import kegiatan, schema
 from ckanext.satudata_trenggalek.workflow.table import KEGIATAN
 
 #: Longest value in characters: a receiver's Solr takes 32,766 bytes, a character has at most four.
@@ -212,41 +212,88 @@ def values(block: str, source: Source) -> dict[str, str]:
     }
 
 
-def add(datasets: Iterable[dict[str, Any]]) -> None:
+#: Key under which the index keeps what `prepared` gives; readers never see it.
+PREPARED = "satudata_sdi"
+
+
+@functools.cache
+def _edition() -> str:
+    return hashlib.sha256((schema.FOLDER / "sdi.yaml").read_bytes()).hexdigest()[:16]
+
+
+def _stamp(row: sa.Row[Any]) -> list[Any]:
+    """All that the extras depend on beside the dataset itself."""
+    submitted, published = row.submitted_at, row.kegiatan_at
+    return [
+        _edition(),
+        row.data_prioritas,
+        row.prioritas_kriteria,
+        submitted and submitted.isoformat(),
+        row.kegiatan_version and row.kegiatan_id,
+        row.kegiatan_version,
+        published and published.isoformat(),
+    ]
+
+
+def prepared(dataset: dict[str, Any], row: sa.Row[Any]) -> dict[str, Any]:
+    """The extras of a published dataset for the index, and for which state of others they hold.
+
+    Args:
+        dataset: as package_show gives it.
+        row: of `reading.rows`.
+    """
+    copy = dict(dataset)
+    _compute([(copy, row)])
+    return {"stamp": _stamp(row), "extras": copy.get("extras") or []}
+
+
+def add(
+    datasets: Iterable[dict[str, Any]],
+    rows: Mapping[str, sa.Row[Any]],
+    known: Mapping[str, dict[str, Any] | None],
+) -> None:
     """Add the extras to those of these datasets that are published, in place.
 
     Args:
         datasets: as package_show or package_search gives them.
+        rows: of `reading.rows`, by dataset id.
+        known: what `prepared` gave, by dataset id; what no longer holds is made anew.
     """
-    by_id = {dataset["id"]: dataset for dataset in datasets if dataset.get("type") in schema.TYPES}
-    row, package = model.Status, core.package_table
-    statuses = core.Session.execute(
-        sa.select(row.package_id, row.data_prioritas, row.prioritas_kriteria, row.submitted_at)
-        .join(package, package.c.id == row.package_id)
-        .where(row.package_id.in_(by_id), kegiatan.published())
-    ).all()
-    items = {}
-    for status in statuses:
-        dataset = by_id[status.package_id]
+    late = []
+    for dataset in datasets:
+        row, kept = rows.get(dataset["id"]), known.get(dataset["id"])
+        if row is None or dataset.get("type") not in schema.TYPES:
+            continue
+        if kept and kept["stamp"] == _stamp(row):
+            dataset["extras"] = kept["extras"]
+        else:
+            late.append((dataset, row))
+    if late:
+        _compute(late)
+
+
+def _compute(datasets: list[tuple[dict[str, Any], sa.Row[Any]]]) -> None:
+    items = []
+    for dataset, row in datasets:
         # With core's own schema (use_default_schema) our fields stand among the extras.
         given = {extra["key"]: extra["value"] for extra in dataset.get("extras") or []}
-        items[status.package_id] = (status, given, given | dataset)
+        items.append((dataset, row, given, given | dataset))
     of_public = kegiatan.of_public(
-        item[kegiatan.FIELD] for _status, _given, item in items.values() if item.get(kegiatan.FIELD)
+        item[kegiatan.FIELD] for *_, item in items if item.get(kegiatan.FIELD)
     )
     # Datasets share a kegiatan, which has most of the names.
     told: dict[str, dict[str, str]] = {}
-    for id_, (status, given, item) in items.items():
+    for dataset, row, given, item in items:
         found = of_public.get(item.get(kegiatan.FIELD) or "")
         if item["type"] == KEGIATAN:
             of_kegiatan = item
         else:
             of_kegiatan = {**found.extras, "id": found.id, "title": found.title} if found else {}
-        source = Source(item, schema.rows({}, item.get("indikator")), of_kegiatan, status)
+        source = Source(item, schema.rows({}, item.get("indikator")), of_kegiatan, row)
         shared = of_kegiatan.get("id", "")
         if shared not in told:
             told[shared] = values(KEGIATAN, source)
         merged = dict(given)
         for block in mapping():
             merged |= told[shared] if block == KEGIATAN else values(block, source)
-        by_id[id_]["extras"] = [{"key": key, "value": value} for key, value in merged.items()]
+        dataset["extras"] = [{"key": key, "value": value} for key, value in merged.items()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ckan.model as model
@@ -172,3 +173,25 @@ def test_of_nobody_in_particular(world: World) -> None:
     """Whoever holds no peran may change their address in peace."""
     world.call("user_patch", "warga", id="warga", email="warga-baru@example.id")
     assert events(world.ids["warga"], "warga") == []
+
+
+def test_two_at_once(world: World, person: str) -> None:
+    """Peran and memberships of one organization are one chain, whoever writes at the same time."""
+
+    def peran() -> None:
+        for _ in range(5):
+            world.give_peran("dukcapil", ["produsen_data"])
+        model.Session.remove()
+
+    def members() -> None:
+        for role in ("admin", "editor", "admin", "editor", "member"):
+            member(world, "admin", person, role)
+        model.Session.remove()
+
+    before = len(events(world.ids["dukcapil"], person))
+    model.Session.remove()
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(peran), pool.submit(members)]:
+            done.result(timeout=120)
+    assert len(events(world.ids["dukcapil"], person)) == before + 5
+    assert maintenance.verify()[1] == []

@@ -9,7 +9,7 @@ UNHCR (un), CivityNL's, Kartoza's, and CKAN's core.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -435,7 +435,9 @@ def test_core_replaced_in_place(portal: Portal) -> None:
     portal.stands(t)
 
 
-def test_core_details_of_activities(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_core_details_of_activities(
+    monkeypatch: pytest.MonkeyPatch, doctor: Callable[[], list[str]]
+) -> None:
     """Old drafts in the activities of what is public: off, and `doctor` names the line."""
     monkeypatch.setitem(tk.config, "ckan.auth.public_activity_stream_detail", True)
-    assert any("public_activity_stream_detail = false" in line for line in maintenance.doctor())
+    assert any("public_activity_stream_detail = false" in line for line in doctor())

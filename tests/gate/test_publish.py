@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import ckan.model as model
@@ -9,11 +10,15 @@ import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
 
-from ckanext.satudata_trenggalek import maintenance
+import ckanext.satudata_trenggalek
 from tests.gate.sites import Portal
 
+Doctor = Callable[[], list[str]]
 
-def test_publication_refused_without_triggers(portal: Portal, owner: sa.Engine) -> None:
+
+def test_publication_refused_without_triggers(
+    portal: Portal, owner: sa.Engine, doctor: Doctor
+) -> None:
     """A portal without its gate publishes nothing."""
     world = portal.world
     id_ = world.at("terverifikasi")["id"]
@@ -24,18 +29,19 @@ def test_publication_refused_without_triggers(portal: Portal, owner: sa.Engine) 
         with pytest.raises(tk.ValidationError) as error:
             world.move("walidata", id_, "terbitkan")
         assert "transition" in error.value.error_dict
-        assert any("satudata_guard on resource" in p for p in maintenance.doctor())
     finally:
         model.Session.remove()
         with owner.begin() as connection:
             connection.execute(sa.text("ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard"))
     assert portal.visible(id_) == []
-    assert maintenance.doctor() == []
+    assert doctor() == []
     world.move("walidata", id_, "terbitkan")
     assert portal.visible(id_) == ["package_show", "package_search", "package_list"]
 
 
-def test_upgrade_puts_back_what_was_altered(portal: Portal, owner: sa.Engine) -> None:
+def test_upgrade_puts_back_what_was_altered(
+    portal: Portal, owner: sa.Engine, doctor: Doctor
+) -> None:
     """`ckan db upgrade -p satudata_trenggalek`, as doctor says; also where no migration waits."""
     from alembic import command
     from alembic.config import Config
@@ -46,12 +52,12 @@ def test_upgrade_puts_back_what_was_altered(portal: Portal, owner: sa.Engine) ->
             "CREATE OR REPLACE FUNCTION satudata_event_now(pkg text, names text[])"
             " RETURNS boolean LANGUAGE sql AS 'SELECT true'"
         )
-    assert any("satudata_event_now" in problem for problem in maintenance.doctor())
+    assert any("satudata_event_now" in problem for problem in doctor())
     model.Session.remove()
-    migrations = Path(maintenance.__file__).parent / "migration/satudata_trenggalek"
+    migrations = Path(ckanext.satudata_trenggalek.__path__[0]) / "migration/satudata_trenggalek"
     config = Config()
     config.set_main_option("script_location", str(migrations))
     address = owner.url.render_as_string(hide_password=False)
     config.set_main_option("sqlalchemy.url", address.replace("%", "%%"))
     command.upgrade(config, "head")
-    assert maintenance.doctor() == []
+    assert doctor() == []

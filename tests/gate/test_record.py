@@ -16,11 +16,12 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from ckanext.satudata_trenggalek import audit, config, files, maintenance, model
+from ckanext.satudata_trenggalek import audit, config, files, model
 from ckanext.satudata_trenggalek.model import ddl, roles
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
 
+Doctor = Callable[[], list[str]]
 RECORDS = sorted(ddl.RECORDS)
 INSUFFICIENT_PRIVILEGE, CHECK_VIOLATION = "42501", "23514"
 
@@ -135,7 +136,7 @@ def test_role_that_serves_does_its_work(world: World) -> None:
     ids=lambda text: " ".join(text.split()[:4]),
 )  # fmt: skip
 def test_doctor_tells_what_the_role_may(
-    world: World, owner: sa.Engine, grant: str, revoke: str, told: str
+    world: World, owner: sa.Engine, doctor: Doctor, grant: str, revoke: str, told: str
 ) -> None:
     role = core.ensure_engine().url.username or ""
     core.Session.remove()
@@ -148,7 +149,7 @@ def test_doctor_tells_what_the_role_may(
 
     run(grant)
     try:
-        problems = maintenance.doctor()
+        problems = doctor()
         assert any(told in problem for problem in problems), problems
     finally:
         core.Session.remove()
@@ -497,14 +498,14 @@ def test_file_that_cannot_be_written(world: World, monkeypatch: pytest.MonkeyPat
     assert path.read_bytes().endswith(b"}\n")
 
 
-def test_events_without_an_anchor_are_told(world: World) -> None:
+def test_events_without_an_anchor_are_told(world: World, doctor: Doctor) -> None:
     audit.anchor()
     grow()
-    assert maintenance.doctor() == []
+    assert doctor() == []
     grow(service.now() - dt.timedelta(hours=2))
-    assert any("satudata anchor" in problem for problem in maintenance.doctor())
+    assert any("satudata anchor" in problem for problem in doctor())
     audit.anchor()
-    assert maintenance.doctor() == []
+    assert doctor() == []
 
 
 # --- published bytes -------------------------------------------------------------------------

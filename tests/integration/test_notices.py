@@ -691,14 +691,14 @@ def test_without_a_mail_server_everything_waits(
 ) -> None:  # fmt: skip
     import ckan.plugins.toolkit as tk
 
-    from ckanext.satudata_trenggalek import mailing, maintenance
+    from ckanext.satudata_trenggalek import mailing
 
     dataset = submit(world)["id"]
     monkeypatch.setitem(tk.config, setting, "")
     with pytest.raises(mailing.Unready, match=setting):
         send()
     assert set(mails(dataset).values()) == {"antre"}
-    assert any(setting in problem for problem in maintenance.doctor())
+    assert any(setting in problem for problem in mailing.problems())
 
 
 # Reminders ---------------------------------------------------------------------------------------

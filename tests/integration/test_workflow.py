@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import ckan.lib.search as search
@@ -437,7 +438,7 @@ def test_a_new_dataset_has_its_status_from_the_database(world: World) -> None:
     assert row and row.status == "draf" and row.version == 0
 
 
-def test_adopt(world: World, owner: sa.Engine) -> None:
+def test_adopt(world: World, owner: sa.Engine, doctor: Callable[[], list[str]]) -> None:
     """A dataset older than the extension: public, without a status."""
     id_ = world.draft()["id"]
     core.Session.remove()
@@ -453,13 +454,13 @@ def test_adopt(world: World, owner: sa.Engine) -> None:
         for table in ("package", "satudata_status"):
             connection.execute(sa.text(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER satudata_guard"))
     core.Session.rollback()
-    assert any("adopt" in problem for problem in maintenance.doctor())
+    assert any("adopt" in problem for problem in doctor())
     with pytest.raises(tk.ObjectNotFound):
         world.call("package_show", None, id=id_)
     with pytest.raises(tk.NotAuthorized):
         world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
     assert len(maintenance.adopt()) == 1
-    assert maintenance.doctor() == []
+    assert doctor() == []
     assert world.status(id_)["status"] == "draf"
     world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
 

@@ -33,8 +33,6 @@ _WATCHED = {
     "sysadmin": "admin_sistem",
     "state": "keadaan",
 }
-#: First key of the PostgreSQL advisory locks on chains that have no status row.
-_LOCK = 0x5D23
 
 
 def _load_before(*_: object) -> None:
@@ -119,10 +117,7 @@ def _record(session: Session, _context: object) -> None:
     # In one order, so that two who change the same never wait for each other.
     for chain, name, detail in sorted(found, key=lambda item: item[:2]):
         if chain in chains:
-            session.execute(
-                sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:chain))"),
-                {"lock": _LOCK, "chain": chain},
-            )
+            service.lock_chain(chain)
             detail = {**detail, "pengguna": names[detail["pengguna"]]}
             row = service.next_event(chain, _actor(), name, detail=detail)
             # Not through the session, which is in its flush.

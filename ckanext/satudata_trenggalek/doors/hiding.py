@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from ckan.logic.schema import default_pagination_schema
 from ckan.types import Context
 
-from ckanext.satudata_trenggalek import reading, sdi
+from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
     anonymous,
     may_see,
@@ -60,8 +60,7 @@ def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
         found = next_action(context, data_dict)
     finally:
         reading.reader.reset(token)
-    if anonymous(context) and not chosen:
-        sdi.add(found["results"])
+    reading.for_public(found, anonymous(context) and not chosen)
     return found
 
 

@@ -1,21 +1,53 @@
-"""Requests as such: who may send them with somebody's session, which pages there are for whom, and
-what a cache may keep."""
+"""Requests as such: who may send them with somebody's session, how large and how many, which pages
+there are for whom, and what browsers and caches may do with the answers."""
 
 from __future__ import annotations
 
+import functools
+import logging
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import flask
+import redis
 import sqlalchemy as sa
 from flask import Response
+from redis.connection import parse_url
 
-from ckanext.satudata_trenggalek import model
-from ckanext.satudata_trenggalek.doors import may_see, package_of, package_of_resource
+from ckanext.satudata_trenggalek import config, model
+from ckanext.satudata_trenggalek.doors import PREFIX, may_see, package_of, package_of_resource
+
+log = logging.getLogger(__name__)
 
 _SAFE = ("GET", "HEAD", "OPTIONS")
+#: Largest body of a call of our actions, in bytes: notes of engine.MAX_NOTE characters, a checklist
+#: of them, and comments.
+MAX_CALL = 1 << 20
+#: Of any other call that brings no file: metadata of the widest table.
+MAX_METADATA = 16 << 20
+
+
+def _refuse(status: int, message: str) -> Any:
+    """Answer a call of the API in its own form, and a browser by a page."""
+    if not _to_api():
+        return tk.abort(status, message)
+    kind = "Authorization Error" if status == 403 else "Validation Error"
+    return {"success": False, "error": {"__type": kind, "message": message}}, status
+
+
+def _to_api() -> bool:
+    return flask.request.path.startswith("/api/")
+
+
+def _ours() -> bool:
+    """Whether it is a call of one of our actions."""
+    return _to_api() and flask.request.path.rpartition("/")[2].startswith(PREFIX)
+
+
+# Whose it is
 
 
 def _origin(url: str) -> tuple[str, str]:
@@ -23,39 +55,100 @@ def _origin(url: str) -> tuple[str, str]:
     return parts.scheme, parts.netloc
 
 
-def _by_session() -> bool:
-    """Whether the request is somebody's by the cookie of their session, not by a token."""
-    header = tk.config.get("apitoken_header_name") or "Authorization"
-    if flask.request.headers.get(header) or flask.request.headers.get("Authorization"):
-        return False
-    return bool(tk.current_user.is_authenticated)
+def _known() -> tuple[bool, bool]:
+    """Whether the request is somebody's by a token, and by the cookie of their session.
+
+    What stands in the header is not asked: with a token that is none, core takes the session.
+    """
+    somebody = bool(tk.current_user.is_authenticated)
+    # Core sets it for the anonymous, too (ckan/config/middleware/flask_app.py).
+    by_token = somebody and bool(flask.g.get("login_via_auth_header"))
+    return by_token, somebody and not by_token
 
 
 def same_origin() -> Any:
-    """Refuse an API call with a user's session that another site sends to change or to read.
+    """Refuse what another site sends with a user's session, or as a form to our pages.
 
-    Core's API takes form posts and asks for no CSRF token; other sites of the government are
-    same-site, so SameSite cookies do not help.
+    Core's API takes form posts; and the first request to a view without a session, be it a look at
+    the page, ends the check of CSRF tokens for that view in the whole process
+    (`load_user_from_request` and `ckan_before_request` of ckan/config/middleware/flask_app.py).
+    Other sites of the government are same-site, so SameSite cookies do not help.
 
     Returns:
         None to go on, else the refusal (403).
     """
     request = flask.request
-    if not request.path.startswith("/api/") or not _by_session():
-        return None
+    by_token, by_session = _known()
     # JSONP is a script that any site may load; core answers actions called so as anonymous ones,
     # but not its lists for forms (ckan/views/api.py).
-    jsonp = "callback" in request.args and "/util/" in request.path
-    if request.method in _SAFE and not jsonp:
+    jsonp = by_session and "callback" in request.args and "/util/" in request.path
+    if by_token or (request.method in _SAFE and not jsonp):
         return None
     if request.headers.get("Sec-Fetch-Site") == "same-origin":
         return None
     sent = request.headers.get("Origin") or request.headers.get("Referer") or ""
     if sent and _origin(sent) in (_origin(tk.config["ckan.site_url"]), _origin(request.host_url)):
         return None
-    message = tk._("Permintaan ini tidak dikirim dari portal. Gunakan token API.")
-    error = {"__type": "Authorization Error", "message": message}
-    return {"success": False, "error": error}, 403
+    # Programs without a session name no origin; a browser that posts a form names its own.
+    if not by_session and (_to_api() or not sent):
+        return None
+    return _refuse(403, tk._("Permintaan ini tidak dikirim dari portal. Gunakan token API."))
+
+
+# How large, how many
+
+
+def small() -> Any:
+    """Refuse a body that is larger than any that is meant, before it is read (413)."""
+    request = flask.request
+    if not _to_api() or (request.mimetype == "multipart/form-data" and not _ours()):
+        return None  # files.py bounds what brings a file
+    most = MAX_CALL if _ours() else MAX_METADATA
+    # Also of what does not tell its length.
+    request.max_content_length = most
+    if (request.content_length or 0) <= most:
+        return None
+    message = tk._("Permintaan terlalu besar, paling banyak {n} kB.")
+    return _refuse(413, message.format(n=most // 1000))
+
+
+@functools.cache
+def _counter(url: str) -> redis.Redis:
+    # CKAN's own connection waits for ever for a Redis that hangs.
+    options: dict[str, Any] = {**parse_url(url)}
+    options |= {"socket_timeout": 0.5, "socket_connect_timeout": 0.5}
+    return redis.Redis(connection_pool=redis.ConnectionPool(**options))
+
+
+def few() -> Any:
+    """Refuse calls of our actions and pages beyond a number a minute of a user or address (429).
+
+    Without Redis nobody is refused: the limit spares the database, it closes no door, and whoever
+    could stop Redis must not stop the officers.
+    """
+    most = config.calls_per_minute()
+    if not most or not (_ours() or (flask.request.blueprint or "").startswith("satudata")):
+        return None
+    user, now = tk.current_user, time.time()
+    # The last address is what our own proxy saw; those before it are what the client says.
+    who = user.id if user.is_authenticated else flask.request.access_route[-1]
+    key = f"{tk.config['ckan.site_id']}:satudata:{int(now // 60)}:{who}"
+    try:
+        with _counter(tk.config["ckan.redis.url"]).pipeline() as pipe:
+            pipe.incr(key)
+            pipe.expire(key, 60)
+            count = pipe.execute()[0]
+    except redis.RedisError as error:
+        log.warning("calls are not counted: %s", error)
+        return None
+    if count <= most:
+        return None
+    flask.g.satudata_retry_after = 60 - int(now % 60)
+    message = tk._("Terlalu banyak permintaan. Coba lagi dalam {n} detik.")
+    return _refuse(429, message.format(n=flask.g.satudata_retry_after))
+
+
+# Which pages there are
 
 
 #: Views that ask for the dataset themselves, and answer 404.
@@ -105,8 +198,15 @@ def _withdrawn(id_: str) -> None:
         tk.abort(410, told.format(date=date, note=last.public_note))
 
 
-#: Text that people write may hold Markdown images; nothing of a page comes from another host.
-_POLICY = "img-src 'self' data:; object-src 'none'; base-uri 'self'; frame-ancestors 'self'"
+# What browsers and caches may do with the answers
+
+
+#: Text that people write may hold Markdown images; nothing of a page comes from another host, no
+#: form of it goes there, and no other site shows it in a frame.
+_POLICY = (
+    "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self';"
+    " frame-ancestors 'self'"
+)
 
 
 #: The same for everybody.
@@ -120,8 +220,13 @@ def headers(response: Response) -> Response:
     isn't there today may be published tomorrow.
     """
     response.headers["X-Content-Type-Options"] = "nosniff"
+    # Addresses of drafts are not for others. Not `no-referrer`: a form would then tell no origin.
+    response.headers["Referrer-Policy"] = "same-origin"
     if response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", _POLICY)
+        response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
+    if seconds := flask.g.get("satudata_retry_after"):
+        response.headers["Retry-After"] = str(seconds)
     if flask.request.endpoint in _SHARED:
         return response
     if response.status_code >= 400 or tk.current_user.is_authenticated:
@@ -135,6 +240,6 @@ def middleware(app: Any) -> None:
     # `ckan generate config` leaves the key empty; Flask then sends "Domain=", and programs such as
     # Python's cookie jar drop the session.
     app.config["SESSION_COOKIE_DOMAIN"] = app.config.get("SESSION_COOKIE_DOMAIN") or None
-    app.before_request(same_origin)
-    app.before_request(hidden_pages)
+    for refusal in (small, same_origin, few, hidden_pages):
+        app.before_request(refusal)
     app.after_request(headers)

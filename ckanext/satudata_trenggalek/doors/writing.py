@@ -21,6 +21,7 @@ from ckanext.satudata_trenggalek.doors import (
     text,
     user_of,
 )
+from ckanext.satudata_trenggalek.logic import schema as parameters
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES
 
@@ -301,7 +302,7 @@ def dataset_purge(next_action: Any, context: Any, data_dict: Any) -> Any:
         user = user_of(context)
         with gate.explained():
             package, row = service.lock(package.id)
-            note = str(data_dict.get("note") or "").strip()
+            note = parameters.text(data_dict, "note")
             never = row.version == 0 and row.status in EDITABLE
             if not never and row.status != "ditarik":
                 raise tk.ValidationError(

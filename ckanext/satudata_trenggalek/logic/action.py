@@ -343,6 +343,7 @@ def satudata_peran_set(context: Any, data_dict: dict[str, Any]) -> list[dict[str
                     )
                 # What an organization held that is gone falls back to whoever comes after it.
                 peran.assign(id_, peran.of_organization(id_) - {unique})
+        service.lock_chain(organization.id)
         before = peran.of_organization(organization.id)
         peran.assign(organization.id, wanted)
         service.record(

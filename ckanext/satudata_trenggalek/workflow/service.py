@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 
 #: prev_hash of a dataset's first event.
 GENESIS = "sha256:" + "0" * 64
+#: First key of the PostgreSQL advisory locks on chains that have no status row.
+_CHAIN = 0x5D23
 
 
 def now() -> dt.datetime:
@@ -194,7 +196,7 @@ def record(
 ) -> model.Event:
     """Append an event to the dataset's hash chain. Flushes, does not commit.
 
-    The caller holds the lock of the status row, or is the only writer of this chain.
+    The caller holds the lock of the status row, or `lock_chain`.
 
     Args:
         package_id: the dataset (or organization) that the chain belongs to.
@@ -207,6 +209,13 @@ def record(
     core.Session.add(row)
     core.Session.flush()
     return row
+
+
+def lock_chain(id_: str) -> None:
+    """Wait for whoever adds to a chain that has no status row: of an organization or a user."""
+    core.Session.execute(
+        sa.text("SELECT pg_advisory_xact_lock(:lock, hashtext(:id))"), {"lock": _CHAIN, "id": id_}
+    )
 
 
 def next_event(

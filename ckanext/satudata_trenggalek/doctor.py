@@ -1,0 +1,260 @@
+"""Is every door closed? Each problem is told with the one line that closes it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import ckan.model as core
+import ckan.plugins as p
+import ckan.plugins.toolkit as tk
+import sqlalchemy as sa
+from ckan.lib import files as core_files
+from ckan.lib.plugins import get_permission_labels
+from ckan.lib.redis import is_redis_available
+from ckan.lib.search.common import make_connection
+
+from ckanext.satudata_trenggalek import audit, config, mailing, maintenance, peran, reading
+from ckanext.satudata_trenggalek.model import ddl, roles
+
+NAME = "satudata_trenggalek"
+
+#: Settings that close a door by themselves; the value is what must stand there.
+SETTINGS: dict[str, object] = {
+    "ckan.auth.anon_create_dataset": False,
+    "ckan.auth.create_user_via_api": False,
+    "ckan.auth.create_user_via_web": False,
+    "ckan.auth.user_create_organizations": False,
+    "ckan.auth.user_create_groups": False,
+    "ckan.auth.user_delete_organizations": False,
+    "ckan.auth.user_delete_groups": False,
+    "ckan.auth.create_unowned_dataset": False,
+    "ckan.auth.create_dataset_if_not_in_organization": False,
+    "ckan.auth.allow_dataset_collaborators": False,
+    "ckan.auth.public_activity_stream_detail": False,
+    "ckan.auth.reveal_private_datasets": False,
+    "ckan.auth.public_user_details": False,
+    "ckan.auth.roles_that_cascade_to_sub_groups": [],
+    "ckan.datastore.public_table_search": [],
+    "ckan.datastore.sqlsearch.enabled": False,
+    "ckan.files.authenticated_uploads.allow": False,
+    "ckan.files.owner.cascade_access": [],
+    "ckan.files.inline_content_types": [],
+    "ckan.locale_default": "id",
+    "debug": False,
+    "testing": False,
+    "WTF_CSRF_ENABLED": True,
+    "WTF_CSRF_CHECK_DEFAULT": True,
+    "WTF_CSRF_SSL_STRICT": True,
+    "WTF_CSRF_METHODS": ["POST", "PUT", "PATCH", "DELETE"],
+    "SESSION_COOKIE_HTTPONLY": True,
+    "REMEMBER_COOKIE_HTTPONLY": True,
+}
+#: Cookies that browsers may send with what another site asks for.
+SAMESITE = ("SESSION_COOKIE_SAMESITE", "REMEMBER_COOKIE_SAMESITE")
+#: Cookies that may travel unencrypted.
+SECURE = ("SESSION_COOKIE_SECURE", "REMEMBER_COOKIE_SECURE")
+#: Whoever knows one signs sessions, forms or tokens of anybody.
+SECRETS = (
+    "SECRET_KEY",
+    "WTF_CSRF_SECRET_KEY",
+    "api_token.jwt.encode.secret",
+    "api_token.jwt.decode.secret",
+)
+#: In characters; `openssl rand -hex 24` gives 48.
+MIN_SECRET = 24
+
+#: Plugins that the portal can't do without.
+NEEDED = ("scheming_datasets", "scheming_organizations", "scheming_groups", "datastore")
+#: Plugins that open a door, and which.
+HARMFUL = {
+    "activity": "keeps copies of datasets that stay readable after a withdrawal",
+    "datapusher": "loads tables from addresses, with a token of a sysadmin",
+    "harvest": "shows what was harvested before it is verified",
+    "resource_proxy": "fetches any address for anybody",
+    "tabledesigner": "changes tables without their file",
+    "webpage_view": "shows pages of other sites as verified data",
+    "xloader": "loads tables from addresses, whatever was verified",
+}
+
+
+def problems() -> list[str]:
+    """What is wrong, each with the line that puts it right; empty when every door is closed."""
+    checks = (
+        _database,
+        _settings,
+        _secrets,
+        _addresses,
+        _plugins,
+        _schemas,
+        _storage,
+        _people,
+        _datasets,
+        _services,
+    )
+    return [*(problem for check in checks for problem in check()), *mailing.problems()]
+
+
+def _database() -> Iterator[str]:
+    connection = core.Session.connection()
+    for thing in ddl.missing(connection):
+        yield (
+            f"{thing} is missing or altered: run `ckan db upgrade -p satudata_trenggalek`"
+            " as owner of the tables"
+        )
+    yield from roles.excess(connection)
+    if audit.late():
+        yield (
+            "events of more than an hour ago have no anchor: let the schedule run"
+            " `ckan satudata anchor` every minute"
+        )
+
+
+def _line(key: str, wanted: object) -> str:
+    if isinstance(wanted, bool):
+        return f"`{key} = {str(wanted).lower()}`"
+    return f"`{key} = {' '.join(wanted) if isinstance(wanted, list) else wanted}`"
+
+
+def _settings() -> Iterator[str]:
+    for key, wanted in SETTINGS.items():
+        value = tk.config.get(key)
+        if isinstance(wanted, list):
+            kept = set(wanted) <= set(tk.aslist(value)) if wanted else not value
+        else:
+            kept = (tk.asbool(value) if isinstance(wanted, bool) else value) == wanted
+        if not kept:
+            yield f"{key} is {value!r}: set {_line(key, wanted)}"
+    for key in SAMESITE:
+        if (value := tk.config.get(key)) not in ("Lax", "Strict"):
+            yield f"{key} is {value!r}: set {_line(key, 'Lax')}"
+    if "id" not in tk.aslist(tk.config.get("ckan.locales_offered")):
+        yield "Indonesian is not offered: set `ckan.locales_offered = id en`"
+
+
+def _secrets() -> Iterator[str]:
+    for key in SECRETS:
+        value = str(tk.config.get(key) or "")
+        if not value.startswith("file:") and len(value.removeprefix("string:")) < MIN_SECRET:
+            yield (
+                f"{key} can be guessed: set `{key} = {'string:' * key.startswith('api_')}SECRET`"
+                " with a SECRET from `openssl rand -hex 24`"
+            )
+    path = Path(tk.config.get("__file__") or "")
+    if path.is_file() and path.stat().st_mode & stat.S_IROTH:
+        yield f"everybody on this machine reads the secrets in {path}: run `chmod o-r {path}`"
+
+
+def _near(host: str) -> bool:
+    """Whether requests to a host stay on the machine or in its network."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return False
+
+
+def _addresses() -> Iterator[str]:
+    address = urlsplit(tk.config["ckan.site_url"])
+    if address.scheme == "https":
+        for key in SECURE:
+            if not tk.asbool(tk.config.get(key)):
+                yield f"{key} is off behind https: set {_line(key, True)}"
+    elif not _near(address.hostname or ""):
+        yield (
+            "passwords travel unencrypted: serve the portal by https and set"
+            f" `ckan.site_url = https://{address.netloc}`"
+        )
+
+
+def _plugins() -> Iterator[str]:
+    named = tk.aslist(tk.config.get("ckan.plugins"))
+    if named[:1] != [NAME]:
+        yield f"other plugins come before {NAME}: put it first in `ckan.plugins`"
+    for name in NEEDED:
+        if not p.plugin_loaded(name):
+            yield f"the plugin {name} is off: add it to `ckan.plugins`"
+    for name, door in HARMFUL.items():
+        if p.plugin_loaded(name):
+            yield f"the plugin {name} {door}: take it out of `ckan.plugins`"
+    writers: list[Any] = list(p.PluginImplementations(p.IPermissionLabels))
+    for plugin in writers:
+        if not isinstance(plugin, reading.Labels):
+            yield (
+                f"the plugin {plugin.name} writes permission labels too:"
+                " take it out of `ckan.plugins`"
+            )
+    if not writers and not isinstance(get_permission_labels(), reading.Labels):
+        yield f"nobody writes permission labels: add {NAME} to `ckan.plugins`"
+
+
+def _schemas() -> Iterator[str]:
+    for name, file in (
+        ("dataset", "dataset.yaml ckanext.satudata_trenggalek.schemas:kegiatan.yaml"),
+        ("organization", "organization.yaml"),
+        ("group", "group.yaml"),
+    ):
+        key, value = f"scheming.{name}_schemas", f"ckanext.satudata_trenggalek.schemas:{file}"
+        if not set(value.split()) <= set(tk.aslist(tk.config.get(key))):
+            yield f"datasets are not checked by the schema of {name}: set `{key} = {value}`"
+
+
+def _storage() -> Iterator[str]:
+    name = tk.config["ckan.files.default_storages.resource"]
+    settings: Any = core_files.get_storage(name).settings
+    if settings.public:
+        key = f"ckan.files.storage.{name}.public"
+        yield f"everybody reads the files of datasets: set `{key} = false`"
+    folder = Path(getattr(settings, "path", "") or "")
+    served = [
+        *tk.config.get("extra_public_paths", "").split(","),
+        *tk.config.get("plugin_public_paths", []),
+        f"{tk.config['ckan.storage_path']}/storage",
+    ]
+    for path in filter(None, map(str.strip, served)):
+        if folder.is_absolute() and Path(os.path.realpath(folder)).is_relative_to(
+            os.path.realpath(path)
+        ):
+            yield (
+                f"the files of datasets lie in {path}, which is served to everybody:"
+                f" set `ckan.files.storage.{name}.path` to a folder of their own"
+            )
+    for path in (folder, config.anchor_file()):
+        if path.is_absolute() and path.exists() and path.stat().st_mode & stat.S_IRWXO:
+            yield f"everybody on this machine reaches {path}: run `chmod o-rwx {path}`"
+
+
+def _people() -> Iterator[str]:
+    for unique in peran.UNIQUE:
+        if not peran.holders(unique):
+            yield (
+                f"no organization is {unique.value}:"
+                f" run `ckan satudata peran set ORG {unique.value}`"
+            )
+    sysadmins = core.Session.scalars(
+        sa.select(core.User).where(core.User.sysadmin, core.User.state == "active")
+    )
+    for user in sysadmins:
+        held = {name.value for group in peran.of_user(user.id).values() for name in group}
+        if held:
+            yield f"sysadmin {user.name} holds {', '.join(sorted(held))}: remove the membership"
+
+
+def _datasets() -> Iterator[str]:
+    for name in maintenance.unadopted():
+        yield f"dataset {name} is older than the gate: run `ckan satudata adopt`"
+
+
+def _services() -> Iterator[str]:
+    try:
+        make_connection().ping()
+    except Exception as error:
+        yield f"Solr does not answer ({error}): check `solr_url`"
+    if not is_redis_available():
+        yield "Redis does not answer: check `ckan.redis.url`"

@@ -1,0 +1,248 @@
+"""Each door that configuration can open is named, with the line that closes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ckan.model as core
+import ckan.plugins as p
+import ckan.plugins.toolkit as tk
+import pytest
+import sqlalchemy as sa
+from ckan.lib import files as core_files
+
+from ckanext.satudata_trenggalek import config as options
+from ckanext.satudata_trenggalek import doctor as examination
+from ckanext.satudata_trenggalek import peran
+from ckanext.satudata_trenggalek.model import ddl
+from tests.world import World
+
+Doctor = Callable[[], list[str]]
+NAME = examination.NAME
+
+
+@pytest.fixture(autouse=True)
+def _anchored(world: World) -> None:
+    from ckanext.satudata_trenggalek import audit
+
+    core.Session.remove()
+    audit.anchor()
+
+
+def test_every_door_is_closed(doctor: Doctor) -> None:
+    assert doctor() == []
+
+
+#: Setting -> a value that opens a door, what is told of it. What stands in `doctor.SETTINGS` alone
+#: would test that table with itself: these lines are those of a person.
+OPEN: dict[str, tuple[Any, str]] = {
+    **{
+        f"ckan.auth.{name}": (True, f"set `ckan.auth.{name} = false`")
+        for name in (
+            "anon_create_dataset", "create_user_via_api", "create_user_via_web",
+            "user_create_organizations", "user_create_groups", "user_delete_organizations",
+            "user_delete_groups", "create_unowned_dataset",
+            "create_dataset_if_not_in_organization", "allow_dataset_collaborators",
+            "public_activity_stream_detail", "reveal_private_datasets", "public_user_details",
+        )
+    },
+    "ckan.auth.roles_that_cascade_to_sub_groups": (
+        ["admin"], "set `ckan.auth.roles_that_cascade_to_sub_groups = `"
+    ),
+    "ckan.datastore.public_table_search": (
+        ["_table_metadata"], "set `ckan.datastore.public_table_search = `"
+    ),
+    "ckan.datastore.sqlsearch.enabled": (True, "set `ckan.datastore.sqlsearch.enabled = false`"),
+    "ckan.files.authenticated_uploads.allow": (
+        True, "set `ckan.files.authenticated_uploads.allow = false`"
+    ),
+    "ckan.files.owner.cascade_access": (
+        {"package": ["resources"]}, "set `ckan.files.owner.cascade_access = `"
+    ),
+    "ckan.files.inline_content_types": (
+        ["image"], "set `ckan.files.inline_content_types = `"
+    ),
+    "ckan.locale_default": ("en", "set `ckan.locale_default = id`"),
+    "ckan.locales_offered": (["en"], "set `ckan.locales_offered = id en`"),
+    "debug": (True, "set `debug = false`"),
+    "testing": (True, "set `testing = false`"),
+    "WTF_CSRF_ENABLED": (False, "set `WTF_CSRF_ENABLED = true`"),
+    "WTF_CSRF_CHECK_DEFAULT": (False, "set `WTF_CSRF_CHECK_DEFAULT = true`"),
+    "WTF_CSRF_SSL_STRICT": (False, "set `WTF_CSRF_SSL_STRICT = true`"),
+    "WTF_CSRF_METHODS": (["PUT"], "set `WTF_CSRF_METHODS = POST PUT PATCH DELETE`"),
+    "SESSION_COOKIE_HTTPONLY": (False, "set `SESSION_COOKIE_HTTPONLY = true`"),
+    "REMEMBER_COOKIE_HTTPONLY": (False, "set `REMEMBER_COOKIE_HTTPONLY = true`"),
+    "SESSION_COOKIE_SAMESITE": ("None", "set `SESSION_COOKIE_SAMESITE = Lax`"),
+    "REMEMBER_COOKIE_SAMESITE": (None, "set `REMEMBER_COOKIE_SAMESITE = Lax`"),
+    "SECRET_KEY": ("CHANGE_ME", "SECRET_KEY can be guessed: set `SECRET_KEY = SECRET`"),
+    "WTF_CSRF_SECRET_KEY": ("", "set `WTF_CSRF_SECRET_KEY = SECRET`"),
+    "api_token.jwt.encode.secret": (
+        "string:CHANGE_ME", "set `api_token.jwt.encode.secret = string:SECRET`"
+    ),
+    "api_token.jwt.decode.secret": (
+        "string:", "set `api_token.jwt.decode.secret = string:SECRET`"
+    ),
+    "ckan.site_url": (
+        "http://data.example.go.id", "set `ckan.site_url = https://data.example.go.id`"
+    ),
+    "ckan.plugins": (
+        ["scheming_datasets", NAME], "put it first in `ckan.plugins`"
+    ),
+    "scheming.dataset_schemas": (
+        ["ckanext.scheming:ckan_dataset.yaml"],
+        "set `scheming.dataset_schemas = ckanext.satudata_trenggalek.schemas:dataset.yaml"
+        " ckanext.satudata_trenggalek.schemas:kegiatan.yaml`",
+    ),
+    "scheming.organization_schemas": ([], "set `scheming.organization_schemas = "),
+    "scheming.group_schemas": ([], "set `scheming.group_schemas = "),
+    "solr_url": ("http://127.0.0.1:9/solr/ckan", "check `solr_url`"),
+    "ckan.redis.url": ("redis://127.0.0.1:9/0", "check `ckan.redis.url`"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OPEN)
+def test_setting(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    value, told = OPEN[key]
+    monkeypatch.setitem(tk.config, key, value)
+    if key == "ckan.redis.url":
+        from ckan.lib import redis
+
+        monkeypatch.setattr(redis, "_connection_pool", None)
+    problems = doctor()
+    assert [told in problem for problem in problems] == [True], problems
+
+
+def test_every_setting_is_tried() -> None:
+    tried = {*OPEN, *examination.SECURE}
+    known = {*examination.SETTINGS, *examination.SAMESITE, *examination.SECRETS}
+    assert known <= tried
+
+
+@pytest.mark.parametrize("key", examination.SECURE)
+def test_cookies_behind_https(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setitem(tk.config, "ckan.site_url", "https://data.example.go.id")
+    for name in examination.SECURE:
+        monkeypatch.setitem(tk.config, name, name != key)
+    assert doctor() == [f"{key} is off behind https: set `{key} = true`"]
+
+
+class _Other:
+    name = "lain"
+
+    def get_dataset_labels(self, _dataset: Any) -> list[str]:
+        return ["public"]
+
+
+@pytest.mark.parametrize("name", examination.HARMFUL)
+def test_plugin_that_opens_a_door(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    loaded = p.plugin_loaded
+    monkeypatch.setattr(p, "plugin_loaded", lambda asked: asked == name or loaded(asked))
+    problems = doctor()
+    assert [f"the plugin {name} " in problem for problem in problems] == [True], problems
+    assert problems[0].endswith("take it out of `ckan.plugins`")
+
+
+@pytest.mark.parametrize("name", examination.NEEDED)
+def test_plugin_that_is_missing(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    loaded = p.plugin_loaded
+    monkeypatch.setattr(p, "plugin_loaded", lambda asked: asked != name and loaded(asked))
+    assert doctor() == [f"the plugin {name} is off: add it to `ckan.plugins`"]
+
+
+def test_second_plugin_writes_labels(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = p.PluginImplementations
+
+    def implementations(interface: Any) -> Any:
+        found = list(given(interface))
+        return [*found, _Other()] if interface is p.IPermissionLabels else found
+
+    monkeypatch.setattr(p, "PluginImplementations", implementations)
+    problems = doctor()
+    assert problems == [
+        "the plugin lain writes permission labels too: take it out of `ckan.plugins`"
+    ]
+
+
+@contextmanager
+def _mode(path: Path, mode: int) -> Iterator[None]:
+    before = path.stat().st_mode
+    path.chmod(mode)
+    try:
+        yield
+    finally:
+        path.chmod(before)
+
+
+@pytest.mark.parametrize("what", ["storage", "anchors", "settings"])
+def test_readable_by_everybody(doctor: Doctor, what: str) -> None:
+    path = {
+        "storage": Path(tk.config["ckan.files.storage.resources.path"]),
+        "anchors": options.anchor_file(),
+        "settings": Path(tk.config["__file__"]),
+    }[what]
+    with _mode(path, path.stat().st_mode | 0o005):
+        problems = doctor()
+    assert ["chmod o-r" in problem and str(path) in problem for problem in problems] == [True]
+
+
+def test_served_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tk.config, "extra_public_paths", tk.config["ckan.storage_path"])
+    assert ["which is served to everybody" in problem for problem in doctor()] == [True]
+
+
+def test_public_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core_files.get_storage("resources").settings, "public", True)
+    assert ["set `ckan.files.storage.resources.public = false`" in p_ for p_ in doctor()] == [True]
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("ALTER TABLE resource DISABLE TRIGGER satudata_guard",
+         "trigger satudata_guard on resource"),
+        ("ALTER TABLE package ENABLE TRIGGER satudata_guard", "trigger satudata_guard on package"),
+        ("DROP TRIGGER satudata_follow ON package", "trigger satudata_follow on package"),
+        ("CREATE OR REPLACE FUNCTION satudata_event_now(pkg text, names text[]) RETURNS boolean"
+         " LANGUAGE plpgsql AS 'BEGIN RETURN true; END'", "function satudata_event_now"),
+        ("DROP FUNCTION satudata_guard_record CASCADE", "function satudata_guard_record"),
+    ],
+    ids=["disabled", "not always", "dropped", "altered", "function dropped"],
+)  # fmt: skip
+def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> None:
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(broken)
+    try:
+        line = "run `ckan db upgrade -p satudata_trenggalek` as owner of the tables"
+        assert f"{told} is missing or altered: {line}" in doctor()
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            ddl.install(connection)
+    assert doctor() == []
+
+
+def test_people(world: World, doctor: Doctor) -> None:
+    """No Walidata, or a sysadmin who holds a peran."""
+    world.give_peran("diskominfo", ["produsen_data"])
+    try:
+        assert "no organization is walidata: run `ckan satudata peran set ORG walidata`" in doctor()
+    finally:
+        world.give_peran("diskominfo", ["walidata", "produsen_data"])
+    world.call("organization_member_create", "admin", id="dinkes", username="admin", role="editor")
+    try:
+        told = "sysadmin admin holds produsen_data: remove the membership"
+        assert told in doctor()
+    finally:
+        world.call("organization_member_delete", "admin", id="dinkes", username="admin")
+    assert peran.holders(peran.Peran.WALIDATA)
+    from ckanext.satudata_trenggalek import audit
+
+    core.Session.remove()
+    audit.anchor()
+    assert doctor() == []

@@ -1,0 +1,166 @@
+"""A backup that is taken while people work, and the databases that come out of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import backup
+import ckan.model as core
+import portal
+import pytest
+import sqlalchemy as sa
+
+from ckanext.satudata_trenggalek import audit, files, maintenance, model
+from ckanext.satudata_trenggalek.model import ddl, roles
+from tests.world import World
+
+
+@pytest.fixture
+def installation() -> portal.TestPortal:
+    """The services of this run."""
+    home = portal.Portal(Path(os.environ["SATUDATA_HOME"]))
+    return portal.TestPortal(home, os.environ["SATUDATA_TEST_HOME"])
+
+
+@pytest.fixture
+def folder(installation: portal.TestPortal) -> Iterator[Path]:
+    """Where archives lie; the databases that are made of them are dropped at the end."""
+    path = Path(tempfile.mkdtemp(dir=installation.home))
+    yield path
+    shutil.rmtree(path)
+    core.Session.remove()
+    for name in backup.DUMPS:
+        installation.sql(f"DROP DATABASE IF EXISTS {name}_restored WITH (FORCE)")
+
+
+@pytest.fixture
+def at_work(world: World) -> Iterator[list[str]]:
+    """Somebody uploads, submits, approves and publishes without a pause; what was published."""
+    world.standing("terbit")
+    core.Session.remove()
+    done: list[Any] = []
+    ended, begun = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            while not ended.is_set():
+                done.append(world.at("terbit")["id"])
+                core.Session.remove()
+                begun.set()
+        except BaseException as error:
+            done.append(error)
+        finally:
+            begun.set()
+            core.Session.remove()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(120)
+    yield done
+    ended.set()
+    thread.join(120)
+    assert not [error for error in done if isinstance(error, BaseException)], done
+
+
+def test_backup_while_people_work(
+    installation: portal.TestPortal,
+    folder: Path,
+    at_work: list[str],
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    audit.anchor()
+    before = list(at_work)
+    assert backup.make(installation, folder / "a.tar.gz") == []
+    assert (folder / "a.tar.gz").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in folder.iterdir()] == ["a.tar.gz"]
+
+    # What comes back, beside what is here.
+    backup.read(folder / "a.tar.gz")
+    storage: dict[str, bytes] = {}
+    for member, stream in backup._members(folder / "a.tar.gz"):
+        if member.name.startswith("storage/"):
+            storage[member.name.rpartition("/")[2]] = stream.read()
+        else:
+            (folder / member.name).write_bytes(stream.read())
+    backup.fill(installation, {name: folder / member for name, member in backup.DUMPS.items()})
+
+    url = core.ensure_engine().url
+    engine = sa.create_engine(url.set(database="ckan_restored"))
+    core.Session.remove()
+    monkeypatch.setattr(audit.config, "anchor_file", lambda: folder / "anchor.jsonl")
+    with engine.connect() as connection:
+        core.Session.configure(bind=connection)
+        try:
+            assert ddl.missing(connection) == []
+            assert roles.excess(connection) == []
+            events, anchors, problems = audit.verify()
+            assert events > anchors > 0 and problems == []
+            assert maintenance.altered() == [] and audit.published() == []
+            published = connection.execute(
+                sa.select(model.Publication.package_id, model.Publication.files)
+            ).all()
+            assert {row.package_id for row in published} >= set(before)
+            for row in published:
+                for file in row.files:
+                    assert len(storage[file["sha256"]]) == file["size"]
+            loaded = connection.scalars(
+                sa.select(model.Table.resource_id).where(model.Table.state == "termuat")
+            ).all()
+            # No event of before passes for one of a transaction of now.
+            assert connection.scalar(sa.text("SELECT max(xid) FROM satudata_event")) < 0
+        finally:
+            core.Session.remove()
+            core.Session.configure(bind=core.meta.engine)
+    engine.dispose()
+    assert len(loaded) >= len(before)
+    store = sa.create_engine(url.set(database="datastore_restored"))
+    with store.connect() as connection:
+        for id_ in loaded:
+            assert connection.scalar(sa.text(f'SELECT count(*) FROM "{id_}"')) == 2
+    store.dispose()
+
+
+def test_nothing_is_collected_meanwhile(
+    installation: portal.TestPortal, world: World, owner: sa.Engine
+) -> None:
+    """The job that removes unused content waits for the next time."""
+    sha256 = "0" * 64
+    store = files.storage()
+    path = Path(store.full_path(files.location(sha256)))  # pyright: ignore
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"tidak dipakai")
+    core.Session.remove()
+    with owner.connect() as connection:
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(backup.COLLECTING)))
+        files.collect(grace_hours=0)
+        assert path.exists()
+    files.collect(grace_hours=0)
+    assert not path.exists()
+
+
+def test_damaged_content_is_told(
+    installation: portal.TestPortal, folder: Path, world: World
+) -> None:
+    """The backup is made all the same, and says what it lacks."""
+    row = core.Session.get(model.Publication, (world.standing("terbit"), 1))
+    assert row
+    sha256 = row.files[0]["sha256"]
+    path = Path(files.storage().full_path(files.location(sha256)))  # pyright: ignore
+    core.Session.remove()
+    kept = path.read_bytes()
+    path.unlink()
+    try:
+        told = backup.make(installation, folder / "a.tar.gz")
+        assert told == [f"the content {sha256} is missing in the storage"]
+        path.write_bytes(b"lain")
+        told = backup.make(installation, folder / "b.tar.gz")
+        assert told == [f"the content {sha256} is damaged in the storage"]
+    finally:
+        path.write_bytes(kept)
