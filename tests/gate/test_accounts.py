@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,14 +23,19 @@ from tests.world import World
 
 
 @pytest.fixture
-def person(world: World) -> str:
-    """An editor of dukcapil."""
+def person(world: World) -> Iterator[str]:
+    """An editor of dukcapil, who stays no sysadmin: other tests ask `doctor`."""
     name = f"pegawai-{uuid.uuid4().hex[:8]}"
     root = {"ignore_auth": True, "user": "admin"}
     data = {"name": name, "email": f"{name}@example.id", "password": "rahasia-123"}
     world.ids[name] = world.call("user_create", root, **data)["id"]
     member(world, "admin", name, "editor")
-    return name
+    yield name
+    model.Session.rollback()
+    user = model.User.get(name)
+    if user and user.sysadmin:
+        user.sysadmin = False
+        model.Session.commit()
 
 
 def member(world: World, who: str, name: str, role: str) -> None:
