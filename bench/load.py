@@ -37,7 +37,10 @@ COLUMNS = {
 
 
 def write(path: str, rows: int) -> None:
-    """A panel of all desa: kode, kecamatan, desa, tahun, a count and a mean."""
+    """A panel of all desa: kode, kecamatan, desa, tahun, a count and a mean.
+
+    About 50 bytes a row, so that 10 million rows are below the upload limit of 500 MB.
+    """
     dice = random.Random(1)
     with open(ROOT / "schemas/vocab/wilayah.csv", encoding="utf-8") as text:
         areas = list(csv.DictReader(text))
@@ -51,7 +54,7 @@ def write(path: str, rows: int) -> None:
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
         writer.writerows(
-            (*desa[i % len(desa)], 2000 + i % 25, dice.randrange(10**6), round(dice.random(), 4))
+            (*desa[i % len(desa)], 2000 + i % 25, dice.randrange(10**5), round(dice.random(), 4))
             for i in range(rows)
         )
 
