@@ -265,6 +265,7 @@ class TestPortal(Portal):
                 stack.enter_context(stopping(portal))
                 portal.prepare()
                 portal.down()
+            self.fetch()  # once, for all of them
             with ThreadPoolExecutor(len(portals)) as pool:
                 list(pool.map(TestPortal.boot, portals))
             env = self.environment(

@@ -119,8 +119,8 @@ class Installation(Home):
         )
         return Service("redis", ["redis-server", str(conf)], ready=lambda: accepts(port))
 
-    def solr(self) -> Service:
-        port, home = self.ports["solr"], self.data / "solr"
+    def fetch(self) -> None:
+        """Brings Solr where it is missing."""
         if not (self.lib / ".complete").exists():
             say("Fetching Solr")
             shutil.rmtree(self.lib, ignore_errors=True)
@@ -135,6 +135,10 @@ class Installation(Home):
                     " Check the network, then run again."
                 )
             (self.lib / ".complete").touch()
+
+    def solr(self) -> Service:
+        port, home = self.ports["solr"], self.data / "solr"
+        self.fetch()
         import ckan.config
 
         conf = home / "ckan/conf"
