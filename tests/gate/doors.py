@@ -837,6 +837,7 @@ OWN_SQL = {
     "pointer": "UPDATE satudata_file SET sha256 = repeat('0', 64) WHERE resource_id = :resource",
     "pointer_row": "DELETE FROM satudata_file WHERE resource_id = :resource",
     "status": "UPDATE satudata_status SET status = 'draf' WHERE package_id = :id",
+    "approved": "UPDATE satudata_status SET content_hash = 'sha256:0' WHERE package_id = :id",
     "status_row": "DELETE FROM satudata_status WHERE package_id = :id",
     "event": "UPDATE satudata_event SET note = 'x' WHERE package_id = :id",
     "event_row": "DELETE FROM satudata_event WHERE package_id = :id",

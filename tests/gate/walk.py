@@ -437,6 +437,10 @@ class Walk(RuleBasedStateMachine):
     @rule(data=st.data(), times=st.integers(1, 4))
     def onward(self, data: st.DataObject, times: int) -> None:
         known = self._pick(data)
+        if known is self.kegiatan and known.public:
+            return  # without it nothing is approved; other steps withdraw it
+        if not self.kegiatan.public and not self.kegiatan.gone:
+            known = self.kegiatan
         for _ in range(times):
             user, name = ONWARD[known.status]
             if known.priority and name == "setujui":
@@ -448,7 +452,10 @@ class Walk(RuleBasedStateMachine):
             except REFUSED:
                 core.Session.remove()
                 return
+            before = known.status
             self._move(user, known, name, hash_)
+            if known.status == before:
+                return
 
     @rule(
         data=st.data(),

@@ -267,6 +267,13 @@ BEGIN
   IF NEW.version <> OLD.version AND NOT satudata_event_now(NEW.package_id, ARRAY['terbitkan']) THEN
     {_raise(APPEND_ONLY, "dataset %s: version without publication", "NEW.package_id")}
   END IF;
+  IF NEW.content_hash IS DISTINCT FROM OLD.content_hash AND NOT EXISTS (
+      SELECT 1 FROM satudata_event e WHERE e.package_id = NEW.package_id
+        AND e.to_status = NEW.status AND coalesce(NEW.content_hash, e.content_hash)
+          IS NOT DISTINCT FROM e.content_hash
+        AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
+    {_raise(APPEND_ONLY, "dataset %s: hash without approval", "NEW.package_id")}
+  END IF;
   RETURN NEW;
 END""",
     # At commit: public in our table and public in CKAN's are one thing.
