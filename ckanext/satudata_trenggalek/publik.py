@@ -1,4 +1,4 @@
-"""What the public pages tell: charts, versions, withdrawal, citation, addresses for search engines.
+"""What the public pages tell: charts, all rows, citation, addresses for search engines.
 
 Functions that begin with `satudata_` are template helpers of the same name. Everything is asked
 with the reader's own rights, and is bounded: a page costs the same however large the data are.
@@ -11,17 +11,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import ckan.model as core
 import ckan.plugins.toolkit as tk
 import flask
-import sqlalchemy as sa
 from babel.numbers import format_compact_decimal
 from ckan.lib.pagination import Page
 
 from ckanext.satudata_trenggalek import charts, schema
 from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek.forms import satudata_field, satudata_isi
-from ckanext.satudata_trenggalek.model import Publication
 from ckanext.satudata_trenggalek.workflow.calendar import WIB
 
 
@@ -142,32 +139,6 @@ def satudata_semua_baris(resource: Mapping[str, Any]) -> dict[str, Any] | None:
         url=lambda page: tk.url_for("dataset_resource.read", **args, page=page),
     )
     return {**table, "q": q, "page": page}
-
-
-# Versions ----------------------------------------------------------------------------------------
-def satudata_penarikan() -> dict[str, Any] | None:
-    """The withdrawal behind the address that was not found: version, at, public_note.
-
-    Only for the page of a dataset or a file whose last published version was withdrawn with a
-    reason for the public (`public_note` of `tarik`). Without one it answers as what never was.
-    """
-    id_ = (tk.request.view_args or {}).get("id")
-    if not id_ or tk.request.endpoint not in _PAGES_OF_DATASETS:
-        return None
-    row = core.Session.execute(
-        sa.select(Publication)
-        .where(sa.or_(Publication.package_id == id_, Publication.name == id_))
-        .order_by(Publication.published_at.desc())
-        .limit(1)
-    ).scalar()
-    if row is None or row.withdrawn_at is None or not row.public_note:
-        return None
-    return {"version": row.version, "at": row.withdrawn_at, "public_note": row.public_note}
-
-
-_PAGES_OF_DATASETS = (
-    "dataset.read", "kegiatan.read", "dataset_resource.read", "dataset_resource.download",
-)  # fmt: skip
 
 
 # Citation ----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ FILES = {
     "satudata_metadata.dataset_xlsx",
     "satudata_metadata.organization_csv",
     "satudata_metadata.organization_xlsx",
+    "satudata_pemberitahuan.buka",
     "satudata_publik.sitasi",
     "satudata_skema.skema",
 }
@@ -46,6 +47,7 @@ PAGES: dict[str | None, list[str]] = {
         "/tidak-ada",
     ],
     "produsen_dinkes": [
+        "/satudata/pemberitahuan",
         "/satudata/tugas",
         "/dataset/new",
         "/kegiatan/new",

@@ -123,12 +123,12 @@ def test_all_rows_page_by_page(get: Page, world: World) -> None:
 def test_a_withdrawn_dataset_says_when_and_why(get: Page, world: World) -> None:
     dataset = world.at("terbit")
     world.move("walidata", dataset["id"], "tarik", note="Rahasia.", public_note="Satuan keliru.")
-    for address in (dataset["name"], dataset["id"], f"{dataset['name']}/resource/x"):
+    for address in (dataset["name"], dataset["id"]):
         page = get(f"/dataset/{address}")
         words = text(page)
-        assert page.status_code == 404
+        assert page.status_code == 410
         assert "Data ini ditarik dari publik" in words and "Satuan keliru." in words
-        assert re.search(r"Versi 1 ditarik Walidata pada \d+ \w+ \d{4}\.", words)
+        assert re.search(r"ditarik dari publik pada \d+ \w+ \d{4}\.", words)
         assert "Rahasia." not in words and dataset["title"] not in words
     world.move("produsen_dinkes", dataset["id"], "buka_kembali")
     world.bring(dataset["id"], "terbit")
