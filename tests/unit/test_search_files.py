@@ -88,6 +88,10 @@ GEOJSON = json.dumps({"features": [{"x": [111.7, -8.05]}] * 90_000 + [{"nik": in
         document("grafik", word__embeddings__sheetDOTxlsx=workbook()),
         document("x", word__commentsDOTxml=f"<w:comment><w:p>{NIK}</w:p></w:comment>".encode()),
     ],
+    ids=[
+        "text", "utf-16", "binary", "geojson", "html", "gzip", "zip", "nested", "hidden sheet",
+        "libreoffice", "document", "two runs", "embedded sheet", "comment",
+    ],
 )  # fmt: skip
 def test_found_wherever_it_stands(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "berkas"
@@ -114,6 +118,7 @@ def test_the_file_inside_is_named_but_not_by_personal_data(tmp_path: Path) -> No
         document(NIK[:9], *["</w:t></w:r></w:p><w:p><w:r><w:t>"], NIK[9:]),  # two paragraphs
         archive(aDOTcsv=b"a,b\n1,2\n"),
     ],
+    ids=["csv", "longer number", "document", "two paragraphs", "zip"],
 )
 def test_others_are_clean(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "berkas"
