@@ -54,7 +54,7 @@ def test_random_walk(world: World, get: Get, soak: Soak, request: pytest.Fixture
     # A walk on which nothing happens proves nothing.
     done = soak.done - before
     assert done["steps"] >= walks * steps
-    assert done["publications"] >= soak(1, walks) and done["things refused"] > walks * 10
+    assert done["publications"] >= walks and done["things refused"] > walks * 10
 
 
 #: What stands open -> the triggers that are off, the status of the dataset that is tried, and words
