@@ -114,7 +114,7 @@ def aslist(value: str | list[str] | None) -> list[str]:
 
 
 #: Tests that `./portal test` runs a sample of: tests/gate/test_NAME.py.
-SOAKED = ("races", "faults", "walk")
+SOAKED = ("races", "faults", "walk", "restore")
 
 
 class TestPortal(Portal):

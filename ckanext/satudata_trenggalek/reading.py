@@ -211,6 +211,11 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
             _replace_ours(row, public_rows.get(row["id"]))
         for name in added or ():
             row.pop(name, None)
+        if "validated_data_dict" in row:
+            # Asked for by `fl`: what was prepared may tell of a kegiatan that was withdrawn since.
+            stored = json.loads(row["validated_data_dict"])
+            stored.pop(sdi.PREPARED, None)
+            row["validated_data_dict"] = json.dumps(stored)
         kept.append(row)
     found["results"] = kept
     # For `for_public`, which knows who asks.
@@ -282,15 +287,18 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
 
     Members read their organization's datasets, Walidata all, Pembina Data Prioritas.
     """
-    ids = [package.id for package in packages]
-    public = _public(ids)
-    row = model.Status
+    ids = {package.id for package in packages}
+    public, row = _public(ids), model.Status
+    hidden = ids - public
     of_pembina = set(
         core.Session.scalars(
             sa.select(row.package_id).where(
-                row.package_id.in_(ids), row.data_prioritas, row.submitted_at.is_not(None)
+                row.package_id.in_(hidden), row.data_prioritas, row.submitted_at.is_not(None)
             )
         )
+        # The many readers of published data pay for one query only.
+        if hidden
+        else ()
     )
     found = {}
     for package in packages:
