@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from ckanext.satudata_trenggalek import comments, diff, forms, schema
 from ckanext.satudata_trenggalek import helpers as h
+from ckanext.satudata_trenggalek.publik import satudata_kata
 
 #: What of the page is shown.
 VIEWS = ("semua", "berubah", "komentar")
@@ -191,7 +192,7 @@ class Sheet:
             text = marked(self._text(known, change["before"]), self._text(known, change["after"]))
         return Item(
             path,
-            str(known.get("bps_item") or ""),
+            satudata_kata(known.get("bps_item")),
             schema.text(known["label"]),
             text,
             bool(change),
@@ -248,7 +249,7 @@ class Sheet:
         return Block(
             path,
             name,
-            str(known.get("bps_item") or ""),
+            satudata_kata(known.get("bps_item")),
             schema.text(known["label"]),
             kept,
             quiet,
