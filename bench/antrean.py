@@ -17,7 +17,8 @@ from typing import Any
 import common
 import sqlalchemy as sa
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Not tests.world: an installed package may bring a `tests` of its own.
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 SIZES, LIMIT = (150, 10_000, 100_000), 1.3
 
@@ -70,7 +71,7 @@ def main() -> None:
     app = common.ckan()
     owner = sa.create_engine(os.environ["SATUDATA_OWNER_URL"])
     with app._wsgi_app.test_request_context():
-        from tests.world import World
+        from world import World
 
         world = World()
         for number in range(35):

@@ -263,7 +263,7 @@ class Side:
 
 
 #: The plugin of the plain CKAN: the validators that the schema names, and nothing else.
-MODULE = '''
+MODULE = """
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 from ckan.authz import get_local_functions
@@ -283,7 +283,7 @@ class Polos(p.SingletonPlugin):
 
     def get_helpers(self):
         return {"satudata_vocab_choices": schema.satudata_vocab_choices}
-'''
+"""
 
 
 def plain(folder: Path) -> Path:

@@ -17,6 +17,7 @@ from ckanext.satudata_trenggalek.workflow.table import STATUSES, UNGATED_TYPES
 
 log = logging.getLogger(__name__)
 
+
 def verify() -> tuple[int, list[str]]:
     """Walk every hash chain and what anchors it.
 

@@ -122,8 +122,6 @@ def _columns(header: list[Any], width: int) -> tuple[list[str], list[str], list[
     return names, labels, notes
 
 
-
-
 def delimiter(sample: str) -> str:
     """The delimiter that splits the first rows of a CSV into the most columns alike."""
 

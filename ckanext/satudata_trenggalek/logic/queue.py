@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import ckan.model as core
@@ -14,7 +16,13 @@ from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.logic.common import iso, user_of
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.calendar import WIB
-from ckanext.satudata_trenggalek.workflow.table import CLAIMABLE, STATUSES, TRANSITIONS, Peran
+from ckanext.satudata_trenggalek.workflow.table import (
+    CLAIMABLE,
+    EDITABLE,
+    STATUSES,
+    TRANSITIONS,
+    Peran,
+)
 
 #: Statuses in which a dataset waits for somebody.
 OPEN = tuple(s.name for s in STATUSES.values() if s.waits_for)
@@ -27,40 +35,60 @@ _package, _organization, _row = core.package_table.c, core.group_table.c, model.
 _UNKEPT = sa.or_(_row.publish_at.is_(None), _row.publish_error.is_not(None))
 
 
-def _scope(user: core.User, held: dict[str, frozenset[Peran]]) -> sa.ColumnElement[bool]:
-    """Which datasets the user has to do with."""
+@dataclass
+class _Query:
+    """Conditions of a question, those that need the row of the dataset itself apart.
+
+    What waits for a check is never deleted (the triggers refuse it), so that without such
+    conditions the status rows and their indexes are enough to count.
+    """
+
+    of_status: list[sa.ColumnElement[bool]]
+    of_package: list[sa.ColumnElement[bool]]
+
+    def joined(self, *more: sa.ColumnElement[bool]) -> sa.Select[Any]:
+        """All of it, datasets beside their status."""
+        pair = sa.join(core.package_table, _row, _row.package_id == _package.id)
+        return (
+            sa.select(sa.literal(1))
+            .select_from(pair)
+            .where(_package.state != "deleted", *self.of_status, *self.of_package, *more)
+        )
+
+
+def _scope(asked: _Query, user: core.User, held: dict[str, frozenset[Peran]]) -> None:
+    """Leave what the user has to do with."""
     everything = {name for group in held.values() for name in group}
     if user.sysadmin or everything & {Peran.WALIDATA, Peran.FORUM_SATU_DATA}:
-        return sa.true()
-    scopes = []
-    if Peran.PEMBINA_DATA in everything:
-        scopes.append(sa.and_(_row.data_prioritas, _row.submitted_at.is_not(None)))
+        return
+    priority = sa.and_(_row.data_prioritas, _row.submitted_at.is_not(None))
     own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
     if own:
-        scopes.append(_package.owner_org.in_(own))
-    return sa.or_(sa.false(), *scopes)
+        mine = _package.owner_org.in_(own)
+        also = Peran.PEMBINA_DATA in everything
+        asked.of_package.append(sa.or_(mine, priority) if also else mine)
+    else:
+        asked.of_status.append(priority if Peran.PEMBINA_DATA in everything else sa.false())
 
 
-def _filters(data: dict[str, Any], user: core.User) -> list[sa.ColumnElement[bool]]:
+def _filters(asked: _Query, data: dict[str, Any], user: core.User) -> None:
     """What every count respects, too."""
-    found: list[sa.ColumnElement[bool]] = []
     if q := schema.text(data, "q", 200):
-        found += [_package.title.icontains(word, autoescape=True) for word in q.split()]
+        asked.of_package += [_package.title.icontains(w, autoescape=True) for w in q.split()]
     if type_ := schema.text(data, "type", 100):
-        found.append(_package.type == type_)
+        asked.of_package.append(_package.type == type_)
     if kategori := schema.text(data, "kategori", 100):
-        found.append(_package.extras["kategori"].astext == kategori)
+        asked.of_package.append(_package.extras["kategori"].astext == kategori)
     if (priority := schema.boolean(data, "data_prioritas")) is not None:
-        found.append(_row.data_prioritas.is_(priority))
+        asked.of_status.append(_row.data_prioritas.is_(priority))
     if reviewer := schema.text(data, "reviewer", 100):
-        found.append(
+        asked.of_status.append(
             _row.reviewer.is_(None)
             if reviewer == "none"
             else _row.reviewer == (user.name if reviewer == "me" else reviewer)
         )
     if (runs := schema.boolean(data, "clock")) is not None:
-        found.append(_row.due_at.is_not(None) if runs else _row.due_at.is_(None))
-    return found
+        asked.of_status.append(_row.due_at.is_not(None) if runs else _row.due_at.is_(None))
 
 
 @tk.side_effect_free
@@ -92,78 +120,131 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     overdue = schema.boolean(data_dict, "overdue")
     held = peran.of_user(user.id)
 
-    late = sa.and_(_row.due_at < service.now(), _UNKEPT)
-    base = sa.select(sa.literal(1)).select_from(
-        sa.join(core.package_table, _row, _row.package_id == _package.id)
-    )
-    base = base.where(_package.state != "deleted", _scope(user, held), *_filters(data_dict, user))
+    asked = _Query([], [])
+    _scope(asked, user, held)
+    _filters(asked, data_dict, user)
     wanted = schema.statuses(data_dict) or list(OPEN)
-    parts: list[sa.ColumnElement[bool]] = [_row.status.in_(wanted)]
-    if overdue is not None:
-        parts.append(late if overdue else sa.not_(sa.func.coalesce(late, False)))
-    by_org: sa.ColumnElement[bool] = sa.true()
-    if name := schema.text(data_dict, "organization", 100):
-        group = core.Group.get(name)
-        by_org = _package.owner_org == group.id if group else sa.false()
+    name = schema.text(data_dict, "organization", 100)
+    group = core.Group.get(name) if name else None
+    org = (group.id if group else "") if name else None
 
-    def capped(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-        some = base.where(*conditions).limit(MOST + 1).subquery()
-        return sa.select(sa.func.count()).select_from(some).scalar_subquery()
-
-    # Each facet leaves its own filter out, so that every tab has its count.
-    waiting, now = _row.status.in_(OPEN), service.now()
+    now = service.now()
     midnight = dt.datetime.combine(now.astimezone(WIB) + dt.timedelta(days=1), dt.time(), WIB)
-    soon = sa.and_(_row.due_at >= now, _row.due_at < midnight)
+    late = sa.func.coalesce(sa.and_(_row.due_at < now, _UNKEPT), False)
+    selected: list[sa.ColumnElement[bool]] = [_row.status.in_(wanted)]
+    if overdue is not None:
+        selected.append(sa.and_(_row.due_at < now, _UNKEPT) if overdue else sa.not_(late))
+    facets: dict[str, sa.ColumnElement[bool]] = {
+        "overdue": sa.and_(_row.status.in_(OPEN), _row.due_at < now, _UNKEPT),
+        "today": sa.and_(_row.status.in_(OPEN), _row.due_at >= now, _row.due_at < midnight),
+        "mine": sa.and_(_row.status.in_(CLAIMABLE), _row.reviewer == user.name),
+        "ready": sa.and_(_row.status.in_(_READY), _row.due_at.is_not(None)),
+    }
+    if asked.of_package or org is not None:
+        count, told = _counted(asked, facets, sa.and_(*selected), org)
+    else:
+        count, told = _capped(asked, facets, sa.and_(*selected), wanted)
+    by_org = [] if org is None else [_package.owner_org == org]
+    results = _rows(asked.joined(*selected, *by_org), sort, limit, offset, late) if limit else []
+    return {"count": count, "facets": told, "results": _told(results, user, held)}
+
+
+def _capped(
+    asked: _Query,
+    facets: dict[str, sa.ColumnElement[bool]],
+    selected: sa.ColumnElement[bool],
+    wanted: list[str],
+) -> tuple[int, dict[str, Any]]:
+    """Counts that end at MOST + 1, read from the indexes of the status rows."""
+
+    def capped(condition: sa.ColumnElement[bool], deletable: bool = False) -> Any:
+        some = sa.select(sa.literal(1)).select_from(_row).where(*asked.of_status, condition)
+        if deletable:
+            some = asked.joined(condition)
+        rows = some.limit(MOST + 1).subquery()
+        return sa.select(sa.func.count()).select_from(rows).scalar_subquery()
+
     counts = (
         core.Session.execute(
             sa.select(
-                capped(*parts, by_org).label("count"),
-                capped(waiting, by_org, late).label("overdue"),
-                capped(waiting, by_org, soon).label("today"),
-                capped(_row.status.in_(_READY), by_org, _row.due_at.is_not(None)).label("ready"),
-                capped(_row.status.in_(CLAIMABLE), by_org, _row.reviewer == user.name).label(
-                    "mine"
-                ),
-                *(capped(_row.status == status, by_org).label(status) for status in STATUSES),
+                capped(selected, bool({*wanted} & {*EDITABLE})).label("count"),
+                *(capped(condition).label(name) for name, condition in facets.items()),
+                *(capped(_row.status == name, name in EDITABLE).label(name) for name in STATUSES),
             )
         )
         .one()
         ._mapping
     )
-    results = _rows(base.where(*parts, by_org), sort, limit, offset, late) if limit else []
-    return {
-        "count": counts["count"],
-        "facets": {
-            "status": {status: counts[status] for status in STATUSES if counts[status]},
-            "organization": _organizations(base.where(*parts)) if limit else [],
-            "overdue": counts["overdue"],
-            **{name: counts[name] for name in ("today", "mine", "ready")},
-        },
-        "results": _told(results, user, held),
+    organizations: dict[str, int] | None = None
+    if counts["count"] <= MOST:
+        organizations = {
+            row.owner_org: row.n
+            for row in core.Session.execute(
+                asked.joined(selected)
+                .with_only_columns(_package.owner_org, sa.func.count().label("n"))
+                .group_by(_package.owner_org)
+            )
+        }
+    return counts["count"], {
+        "status": {name: counts[name] for name in STATUSES if counts[name]},
+        "organization": _organizations(organizations),
+        **{name: counts[name] for name in facets},
     }
 
 
-def _organizations(selected: sa.Select[Any]) -> list[dict[str, Any]]:
-    """Organizations with how many of the selected are theirs.
-
-    More than MOST are not counted: then it is all organizations, their count None.
-    """
-    some = selected.with_only_columns(_package.owner_org).limit(MOST + 1).subquery()
-    group = core.group_table.c
-    counted = core.Session.execute(
-        sa.select(group.name, group.title, group.state, sa.func.count(some.c.owner_org).label("n"))
-        .select_from(sa.outerjoin(core.group_table, some, some.c.owner_org == group.id))
-        .where(group.is_organization)
-        .group_by(group.id)
-        .order_by(group.title)
+def _counted(
+    asked: _Query,
+    facets: dict[str, sa.ColumnElement[bool]],
+    selected: sa.ColumnElement[bool],
+    org: str | None,
+) -> tuple[int, dict[str, Any]]:
+    """The same counts where datasets must be looked at: all in one walk over them."""
+    columns = {name: sa.func.coalesce(c, False) for name, c in {**facets, "": selected}.items()}
+    groups = core.Session.execute(
+        asked.joined()
+        .with_only_columns(
+            _package.owner_org,
+            _row.status,
+            *(column.label(name or "selected") for name, column in columns.items()),
+            sa.func.count().label("n"),
+        )
+        .group_by(*(sa.literal_column(str(n)) for n in range(1, len(columns) + 3)))
     ).all()
-    if sum(row.n for row in counted) > MOST:
-        return [
-            {"name": row.name, "title": row.title, "count": None}
-            for row in counted
-            if row.n or row.state == "active"
-        ]
-    return [{"name": row.name, "title": row.title, "count": row.n} for row in counted if row.n]
+    here = [g for g in groups if org is None or g.owner_org == org]
+
+    def total(rows: Iterable[Any]) -> int:
+        return min(sum(g.n for g in rows), MOST + 1)
+
+    statuses = {name: total(g for g in here if g.status == name) for name in STATUSES}
+    organizations: dict[str, int] = {}
+    for g in groups:
+        if g.selected:
+            organizations[g.owner_org] = organizations.get(g.owner_org, 0) + g.n
+    return total(g for g in here if g.selected), {
+        "status": {name: count for name, count in statuses.items() if count},
+        "organization": _organizations(organizations),
+        **{name: total(g for g in here if g._mapping[name]) for name in facets},
+    }
+
+
+def _organizations(counted: dict[str, int] | None) -> list[dict[str, Any]]:
+    """Organizations with their counts; None is too many to count: all, their count None."""
+    known = (
+        _organization.id.in_(counted) if counted is not None else _organization.state == "active"
+    )
+    rows = core.Session.execute(
+        sa.select(_organization.id, _organization.name, _organization.title)
+        .where(_organization.is_organization, known)
+        .order_by(_organization.title)
+    )
+    return [
+        {
+            "name": row.name,
+            "title": row.title,
+            "count": None if counted is None else min(counted[row.id], MOST + 1),
+        }
+        for row in rows
+    ]
 
 
 def _rows(

@@ -17,7 +17,7 @@ class Status(tk.BaseModel):
     """Where a dataset stands; one row per package, made by the database (see ddl.py)."""
 
     __tablename__ = "satudata_status"
-    #: The orders of the queue: its first page reads the index from the front (bench/queue.py).
+    #: The orders of the queue: its first page reads the index from the front (bench/antrean.py).
     __table_args__ = (
         sa.Index("satudata_antrean_tenggat", "status", "due_at", "since", "package_id"),
         sa.Index("satudata_antrean_diajukan", "status", "submitted_at", "since", "package_id"),
@@ -257,9 +257,7 @@ class Notice(tk.BaseModel):
     __table_args__ = (
         # Nobody is told the same thing twice.
         sa.UniqueConstraint("user_id", "key", name="satudata_outbox_once"),
-        sa.Index(
-            "satudata_outbox_unread", "user_id", postgresql_where=sa.text("read_at IS NULL")
-        ),
+        sa.Index("satudata_outbox_unread", "user_id", postgresql_where=sa.text("read_at IS NULL")),
         sa.Index("satudata_outbox_due", "next_at", postgresql_where=sa.text("mail = 'antre'")),
         sa.Index("satudata_outbox_of_user", "user_id", sa.text("id DESC")),
     )
