@@ -43,7 +43,7 @@ class Child:
     """The CKAN of CKAN_INI: makes its datasets and measures its own calls."""
 
     def __init__(self) -> None:
-        sys.path.insert(0, str(ROOT))
+        sys.path.insert(0, str(ROOT / "tests"))  # an installed package is called tests, too
         self.app = common.ckan()
         self.gated = "satudata_trenggalek" in os.environ["SATUDATA_BENCH"]
         self.client = self.app._wsgi_app.test_client()
@@ -52,8 +52,7 @@ class Child:
     def prepare(self) -> None:
         """People, one public dataset with a file, and a draft."""
         import ckan.plugins.toolkit as tk
-
-        from tests.world import World
+        from world import World
 
         class Without(World):
             def __init__(self) -> None:
@@ -88,8 +87,7 @@ class Child:
 
     def resource(self, package_id: str, data: bytes) -> dict[str, Any]:
         from werkzeug.datastructures import FileStorage
-
-        from tests.world import World
+        from world import World
 
         return {
             "package_id": package_id,
