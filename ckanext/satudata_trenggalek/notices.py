@@ -362,9 +362,10 @@ def find(user_id: str, limit: int, offset: int, only_unread: bool) -> tuple[int,
     return count or 0, list(rows)
 
 
-def get(id_: int) -> model.Notice | None:
-    """A notice, whoever it tells."""
-    return core.Session.get(model.Notice, id_) if id_ < 2**63 else None
+def get(id_: str) -> model.Notice | None:
+    """A notice by its id as an address has it, whoever it tells."""
+    known = id_.isascii() and id_.isdigit() and len(id_) < 19  # PostgreSQL's bigint
+    return core.Session.get(model.Notice, int(id_)) if known else None
 
 
 def mark_read(user_id: str, ids: Collection[int] | None = None) -> None:

@@ -70,11 +70,13 @@ PAGES: dict[str | None, list[str]] = {
         "/kegiatan/{kegiatan_draf}",
         "/organization/dinkes/metadata",
         "/satudata/antrean",
+        "/satudata/pemberitahuan",
     ],
     "walidata": [
         "/satudata/antrean",
         "/satudata/antrean?tab=terbit",
         "/satudata/antrean?q=tidak-ada-sama-sekali",
+        "/satudata/pemberitahuan?tab=belum",
         "/dataset/{diajukan}",
         "/dataset/{diajukan}/pemeriksaan",
         "/dataset/{diajukan}/data-pribadi",
@@ -94,8 +96,13 @@ PAGES: dict[str | None, list[str]] = {
         "/dataset/{diperiksa_pembina}/riwayat",
     ],
     "forum": ["/satudata/tugas", "/satudata/antrean"],
-    "admin": ["/dataset/{diajukan}", "/dataset/{terbit}", "/satudata/antrean"],
-    "warga": ["/satudata/tugas"],
+    "admin": [
+        "/dataset/{diajukan}",
+        "/dataset/{terbit}",
+        "/organization/edit/dinkes",
+        "/satudata/antrean",
+    ],
+    "warga": ["/satudata/tugas", "/satudata/pemberitahuan"],
 }
 
 STATUSES = (

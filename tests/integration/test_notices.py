@@ -851,7 +851,7 @@ def test_page_lists_and_marks_as_read(world: World, outbox: None, app: CKANTestA
     opened = page(app, world, "walidata_2", f"/satudata/pemberitahuan/{id_}")
     assert opened.location.endswith(f"/dataset/{dataset['name']}/pemeriksaan")
     assert notices_of(world, "walidata")["unread"] == 1
-    for user, path in (("warga", id_), ("forum", id_), ("walidata", 2**62), ("walidata", 2**70)):
+    for user, path in (("warga", id_), ("forum", id_), ("walidata", 2**62), ("walidata", 2**70), ("walidata", "١")):
         assert page(app, world, user, f"/satudata/pemberitahuan/{path}").status_code == 404
     read = page(app, world, "walidata", "/satudata/pemberitahuan/dibaca", semua="1")
     assert read.status_code == 302 and notices_of(world, "walidata")["unread"] == 0

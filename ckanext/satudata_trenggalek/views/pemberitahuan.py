@@ -72,8 +72,8 @@ def _page(errors: Mapping[str, str], form: dict[str, str] | None = None) -> str:
     )  # fmt: skip
 
 
-@satudata_pemberitahuan.route("/<int:id>")
-def buka(id: int) -> Response:
+@satudata_pemberitahuan.route("/<id>")
+def buka(id: str) -> Response:
     """The page that a notice is about; opened by whom it tells, the notice is then read."""
     user = cast(core.User, tk.current_user)
     row = notices.get(id)
@@ -82,7 +82,7 @@ def buka(id: int) -> Response:
         # Nobody learns whether there is such a notice, or of which dataset.
         tk.abort(404, tk._("Pemberitahuan ini tidak ada, atau datasetnya tidak lagi untuk Anda."))
     if row.user_id == user.id:
-        _call("satudata_notice_read", ids=[id])
+        _call("satudata_notice_read", ids=[row.id])
     package = packages[row.package_id]
     status = _call("satudata_status_show", id=package.id)
     known = STATUSES[status["status"]]
