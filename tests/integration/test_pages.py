@@ -141,7 +141,7 @@ def test_several_are_claimed_at_once(get: Page, world: World) -> None:
 
 
 def test_taking_over_asks_for_the_reason(get: Page, post: Page, world: World) -> None:
-    dataset = world.at("diajukan")
+    dataset = world.at("diajukan", title="Panen Kelengkeng")
     url = f"/dataset/{dataset['name']}/ambil-alih"
     assert get("walidata_2", url).status_code == 302, "nobody holds it"
     world.call("satudata_claim", "walidata", id=dataset["id"])
@@ -154,7 +154,7 @@ def test_taking_over_asks_for_the_reason(get: Page, post: Page, world: World) ->
         {"id": dataset["id"]},
     )
     core.Session.commit()
-    assert "boleh diambil alih" in text(get("walidata_2", "/satudata/antrean?sort=submitted"))
+    assert "boleh diambil alih" in text(get("walidata_2", "/satudata/antrean?q=kelengkeng"))
     page = get("walidata_2", url)
     assert page.status_code == 200 and "Dipegang oleh walidata sejak" in text(page)
     refused = post("walidata_2", url, note=" ")
