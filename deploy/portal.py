@@ -211,7 +211,7 @@ class TestPortal(Portal):
         if chosen or "--baseline" in args or (os.cpu_count() or 1) < 2:
             return self.measured([*command, *args])
         return self.measured(
-            [*command, "-n2", "--dist=loadgroup", "--no-loadscope-reorder", *args], other
+            [*command, "-n2", "--dist=loadfile", "--no-loadscope-reorder", *args], other
         )
 
     def soak(self, args: list[str]) -> int:

@@ -53,12 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--walk-seed", type=int, help="walk the ways of an earlier run again")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The tests of the portal, or those of plain CKAN; the longest first.
-
-    The tests of a file stay together, and those of the browser, for which a server is started.
-    """
+    """The tests of the portal, or those of plain CKAN; the longest first."""
     baseline = config.getoption("--baseline")
     soak = config.getoption("--soak", False)
     left_out = [
@@ -70,15 +66,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     order = ("e2e", "gate", "integration", "unit")
     kept = [item for item in items if item not in left_out]
-    items[:] = sorted(kept, key=lambda item: order.index(_part(item)))
-    for item in items:
-        group = "e2e" if _part(item) == "e2e" else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _part(item: pytest.Item) -> str:
-    """The folder of tests/ that a test lies in."""
-    return item.path.relative_to(ROOT / "tests").parts[0]
+    items[:] = sorted(
+        kept, key=lambda item: order.index(item.path.relative_to(ROOT / "tests").parts[0])
+    )
 
 
 def pytest_terminal_summary(
