@@ -96,12 +96,7 @@ PAGES: dict[str | None, list[str]] = {
         "/dataset/{diperiksa_pembina}/riwayat",
     ],
     "forum": ["/satudata/tugas", "/satudata/antrean"],
-    "admin": [
-        "/dataset/{diajukan}",
-        "/dataset/{terbit}",
-        "/organization/edit/dinkes",
-        "/satudata/antrean",
-    ],
+    "admin": ["/dataset/{diajukan}", "/dataset/{terbit}", "/satudata/antrean"],
     "warga": ["/satudata/tugas", "/satudata/pemberitahuan"],
 }
 

@@ -25,7 +25,7 @@ PRINSIP = ("Standar Data", "Metadata", "Interoperabilitas", "Kode Referensi dan 
 # What people do ----------------------------------------------------------------------------------
 def field(page: Page, label: str) -> Locator:
     """The control of a schema field, by its label (before it a star or the official number)."""
-    official = r"((MS-\w+|Standar Data)( [\d.]+)? )?"
+    official = r"((MS-\w+|Standar Data|Data Standard)( [\d.]+)? )?"
     return page.get_by_label(re.compile(rf"^(\* )?{official}{re.escape(label)}\b"))
 
 
