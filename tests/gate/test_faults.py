@@ -33,7 +33,7 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import encode_multipart
 
-from ckanext.satudata_trenggalek import audit, checks, files, maintenance, tables
+from ckanext.satudata_trenggalek import audit, checks, files, findings, maintenance, tables
 from ckanext.satudata_trenggalek.workflow import service
 from tests.soak import Soak
 from tests.world import World
@@ -429,7 +429,7 @@ def test_redis_down_at_upload(world: World, services: Services) -> None:
     finally:
         services.start("redis")
     row = tables.state(resource)
-    assert row and (row.state, row.message) == ("antre", tables.WAITING)
+    assert row and (row.state, findings.tell(row.message)) == ("antre", tables.WAITING)
     jobs.get_queue().empty()
     tables.requeue_stuck(minutes=0)
     queued = [job for job in jobs.get_queue().jobs if resource in job.args]

@@ -38,6 +38,10 @@ def sqlstate(engine: sa.Engine, statement: str) -> str:
 def anchored(world: World) -> str:
     """Id of a published dataset; a record with events, and all of them anchored."""
     id_ = world.standing("terbit")
+    if core.Session.scalar(sa.select(model.Comment.id).limit(1)) is None:
+        comments = [{"field": "konsep", "body": "Perjelas."}]
+        returned = world.at("diajukan")["id"]
+        world.move("walidata", returned, "kembalikan", note="Perbaiki.", comments=comments)
     core.Session.remove()
     audit.anchor()
     assert audit.verify()[2] == []
