@@ -10,7 +10,9 @@ deadline; never who did it. A deadline is the desk's alone (authors are not show
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, cast
 
 import ckan.model as core
@@ -58,6 +60,9 @@ LABELS: dict[str, str] = {
 #: How a user wants mail: each at once, one a day, none. The portal itself tells all of them.
 LANGSUNG, HARIAN, TANPA = "langsung", "harian", "tanpa"
 MODES = (LANGSUNG, HARIAN, TANPA)
+
+#: See `unmailed`.
+_UNMAILED = ContextVar("satudata_unmailed", default=False)
 
 #: Sides that check; the others who have a turn are the Produsen.
 _DESKS = frozenset({Peran.WALIDATA, Peran.PEMBINA_DATA})
@@ -215,7 +220,7 @@ def _queue(
                 "event_seq": event_seq,
                 "waits_since": since,
                 "queued_at": at,
-                "mail": TANPA if modes[id_] == TANPA else "antre",
+                "mail": TANPA if modes[id_] == TANPA or _UNMAILED.get() else "antre",
                 "next_at": next_mail(modes[id_], at),
             }
             for id_, since in sorted(waits.items())
@@ -537,13 +542,18 @@ def of_dataset(package_id: str, desk: bool) -> list[dict[str, Any]]:
     ]
 
 
-def settle() -> None:
-    """Mail nothing of what is queued, and mark as read what waits for nobody. Does not commit.
+@contextmanager
+def unmailed() -> Iterator[None]:
+    """Notices queued herein have no mail, and those of a turn that passed are read at the end.
 
-    For the demo, whose years of work were made within a minute.
+    For the demo, whose years of work are made within a minute. Does not commit.
     """
+    token = _UNMAILED.set(True)
+    try:
+        yield
+    finally:
+        _UNMAILED.reset(token)
     notice, row = model.Notice, model.Status
-    core.Session.execute(sa.update(notice).where(notice.mail == "antre").values(mail=TANPA))
     waiting = sa.exists().where(
         row.package_id == notice.package_id, row.since == notice.waits_since
     )

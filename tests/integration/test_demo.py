@@ -80,6 +80,10 @@ def test_interrupted_and_run_again(tmp_path: Path, doctor: Callable[[], list[str
         demo.run(path, until("2/"))
     assert path.read_text() == first
     assert events() == before
+    # Nobody gets the mail of years at once; what waits for an officer is unread.
+    told = core.Session.execute(sa.select(model.Notice.mail, model.Notice.read_at)).all()
+    assert {row.mail for row in told} == {"tanpa"}
+    assert {row.read_at is None for row in told} == {True, False}
 
 
 def test_a_dataset_goes_on_where_it_stood(tmp_path: Path) -> None:

@@ -68,13 +68,12 @@ def run(path: Path, say: Say) -> None:
     if get_system_info(MARK) == WHOLE:
         say("The datasets are there.")  # whatever people made of them since
         return
-    with one_commit():
+    with one_commit(), notices.unmailed():
         _organizations(organizations, site_user, say)
         _groups(site_user, say)
         taken = datasets(organizations, read("dataset.yaml")["dataset"], say)
         rest = [entry for entry in metadata.all_kegiatan() if entry["name"] not in taken]
         kegiatan(organizations, rest, say)
-        notices.settle()
     set_system_info(MARK, WHOLE)
 
 
