@@ -200,17 +200,19 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-_WORLD = pytest.StashKey[World]()
+_WORLD = pytest.StashKey[tuple[Path, World]]()
 
 
 @pytest.fixture
 def world(request: pytest.FixtureRequest) -> World:
-    """The people of a regency on a CKAN; made once, and again where a test emptied the database."""
+    """The people of a regency on a CKAN: made once for a folder of tests, since some leave much
+    behind, and again where a test emptied the database."""
     from ckan import model
 
-    made = request.config.stash.get(_WORLD, None)
+    folder, made = request.config.stash.get(_WORLD, (None, None))
     # By id: other tests make people of the same names.
-    if made is None or model.User.get(made.ids["walidata"]) is None:
+    if folder != request.path.parent or not made or model.User.get(made.ids["walidata"]) is None:
         request.getfixturevalue("clean_db")
-        made = request.config.stash[_WORLD] = World()
+        made = World()
+        request.config.stash[_WORLD] = (request.path.parent, made)
     return made
