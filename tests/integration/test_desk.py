@@ -287,6 +287,7 @@ def test_an_organization_that_is_gone(world: World) -> None:
     organization = world.call(
         "organization_create", "admin", name=f"bubar-{world.count}", title="Dinas Bubar"
     )
+    world.call("organization_member_delete", "admin", id=organization["id"], username="admin")
     world.call(
         "organization_member_create", "admin", id=organization["id"],
         username="produsen_dukcapil", role="editor",
