@@ -134,7 +134,8 @@ def label(type_: str, path: str) -> str:
         return parts[-1]
     sub = parts[2] if len(parts) > 2 else ""
     field = next((f for f in field.get("butir", ()) if f["field_name"] == sub), field)
-    item = str(field.get("bps_item") or "")
+    # In the reader's language, as where it isn't a number ("Standar Data").
+    item = tk._(str(field["bps_item"])) if field.get("bps_item") else ""
     return f"{item} {schema.text(field['label'])}".strip()
 
 

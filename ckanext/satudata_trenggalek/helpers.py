@@ -514,7 +514,47 @@ def satudata_pratinjau(
         if field["id"] not in hidden
     ]
     rows = [[_cell(record[field["id"]], field["amount"]) for field in fields] for record in records]
-    return {"fields": fields, "rows": rows, "total": found.get("total") or 0, "limit": limit}
+    return {
+        "fields": fields,
+        "rows": rows,
+        "numbers": [record["_id"] for record in records],
+        "total": found.get("total") or 0,
+        "limit": limit,
+    }
+
+
+def satudata_pratinjau_temuan(
+    resource: Mapping[str, Any], findings: list[dict[str, Any]], limit: int = 10
+) -> dict[str, Any] | None:
+    """satudata_pratinjau of the first rows and of those in which something was found.
+
+    Args:
+        resource: the file.
+        findings: satudata_temuan of it.
+        limit: how many of the first rows.
+
+    Returns:
+        with `marks`: row number (0 for the heading) and column id -> what was found there; None
+        for no table.
+    """
+    table = satudata_pratinjau(resource, limit, sort="_id")
+    if table is None:
+        return None
+    marks: dict[tuple[int, str], str] = {}
+    columns = {field["id"] for field in table["fields"]}
+    for finding in findings:
+        # A file of several sheets, and text, are no table.
+        if finding.get("column") in columns and not finding.get("sheet"):
+            for number in (0, *finding["rows"]):
+                marks.setdefault((number, finding["column"]), finding["message"])
+        for name in finding.get("names") or () if finding["kind"] == "kolom_tanpa_variabel" else ():
+            marks.setdefault((0, name), finding["message"])
+    more = sorted({number for number, _column in marks if number > 0} - {*table["numbers"]})
+    if more:
+        found = satudata_pratinjau(resource, len(more), filters={"_id": more}, sort="_id")
+        for key in ("rows", "numbers") if found else ():
+            table[key] += found[key]  # pyright: ignore[reportOptionalSubscript]
+    return {**table, "marks": marks}
 
 
 #: What stands to the right in a table. A leading zero makes a code.

@@ -154,6 +154,7 @@ def test_who_is_gone_holds_nothing(world: World, happens: Callable[[World, str],
     assert (row["id"], row["claim"], row["claim_stale"]) == (id_, "take_over", True)
     claim(world, "walidata", id_, note="Petugasnya pindah.")
     assert world.move("walidata", id_, "setujui")["status"] == "terverifikasi"
+    is_deleted(world, name)
 
 
 def test_pembina_claim_and_walidata_take_back(world: World) -> None:
@@ -165,6 +166,7 @@ def test_pembina_claim_and_walidata_take_back(world: World) -> None:
     other = officer(world, "bps-trenggalek")
     with refused("transition", "pembina_bps"):
         world.move(other, id_, "tolak_pembina", note="x")
+    is_deleted(world, other)
     back = world.move("walidata", id_, "batalkan_pembina", note="Pembina tidak menjawab.")
     assert (back["status"], back["reviewer"]) == ("diajukan", None)
 

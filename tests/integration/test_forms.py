@@ -490,10 +490,10 @@ def test_the_picker_searches_and_keeps_what_is_chosen(get: Page, world: World) -
 
 
 def test_pages_of_kegiatan(get: Page, world: World) -> None:
-    id_ = world.kegiatan()
+    id_ = world.kegiatan_at("terbit")["id"]
     kegiatan = world.call("package_show", "produsen_dinkes", id=id_)
-    dataset = world.at("terbit", title="Kelahiran dari Kegiatan")
-    draft = world.draft(title="Masih Draf dari Kegiatan")
+    dataset = world.at("terbit", title="Kelahiran dari Kegiatan", id_kegiatan=id_)
+    draft = world.draft(title="Masih Draf dari Kegiatan", id_kegiatan=id_)
     listed = get(None, "/kegiatan/")
     assert kegiatan["title"] in text(listed) and "kegiatan" in text(listed)
     assert kegiatan["title"] not in text(get(None, "/dataset/"))

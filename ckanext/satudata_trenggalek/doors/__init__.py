@@ -11,10 +11,11 @@ from typing import Any
 import ckan.authz as authz
 import ckan.model as core
 import ckan.plugins.toolkit as tk
-from ckan.types import Context
+from ckan.types import AuthResult, Context
 from flask import has_request_context
 
 from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
 #: Keys of what we add at reading; core's package_patch sends back what package_show gave.
@@ -50,6 +51,13 @@ def held(context: Any, owner_org: str | None) -> frozenset[Peran]:
 def status_of(package_id: str) -> model.Status | None:
     """The status row as the database has it now."""
     return core.Session.get(model.Status, package_id, populate_existing=True)
+
+
+def no_maker(user: core.User, row: model.Status) -> AuthResult:
+    """Allow who did not make the dataset of a status row: nobody checks their own work."""
+    if user.id in row.makers:
+        return {"success": False, "msg": tk._(engine.PEMBUAT)}
+    return {"success": True}
 
 
 def text(value: Any) -> str | None:

@@ -27,13 +27,7 @@ def satudata_data_pribadi_set(context: Any, data_dict: dict[str, Any]) -> AuthRe
         return {"success": False, "msg": tk._("Peran Anda tidak mengizinkan ini.")}
     if Peran.WALIDATA not in doors.held(context, package.owner_org):
         return {"success": False, "msg": tk._("Hanya Walidata yang mencatat alasan ini.")}
-    if user.id in row.makers:
-        message = tk._(
-            "Anda ikut membuat dataset ini. Pemeriksaan dilakukan oleh petugas lain yang tidak"
-            " ikut membuatnya."
-        )
-        return {"success": False, "msg": message}
-    return {"success": True}
+    return doors.no_maker(user, row)
 
 
 def satudata_variabel_guess(context: Any, data_dict: dict[str, Any]) -> AuthResult:

@@ -99,7 +99,7 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     Counts end at 1001, which means more than 1000.
 
     :param status: names of statuses; without it all in which a dataset waits for somebody
-    :param organization: id or name
+    :param organization: ids or names
     :param kategori: code of a kategori (schemas/vocab/kategori.yaml)
     :param type: dataset type
     :param reviewer: me, none or a user name
@@ -124,9 +124,9 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     _scope(asked, user, held)
     _filters(asked, data_dict, user)
     wanted = schema.statuses(data_dict) or list(OPEN)
-    name = schema.text(data_dict, "organization", 100)
-    group = core.Group.get(name) if name else None
-    org = (group.id if group else "") if name else None
+    names = schema.names(data_dict, "organization")
+    groups = {group.id for group in map(core.Group.get, names) if group}
+    orgs = groups if names else None
 
     now = service.now()
     midnight = dt.datetime.combine(now.astimezone(WIB) + dt.timedelta(days=1), dt.time(), WIB)
@@ -140,11 +140,11 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         "mine": sa.and_(_row.status.in_(CLAIMABLE), _row.reviewer == user.name),
         "ready": sa.and_(_row.status.in_(_READY), _row.due_at.is_not(None)),
     }
-    if asked.of_package or org is not None:
-        count, told = _counted(asked, facets, sa.and_(*selected), org)
+    if asked.of_package or orgs is not None:
+        count, told = _counted(asked, facets, sa.and_(*selected), orgs)
     else:
         count, told = _capped(asked, facets, sa.and_(*selected), wanted)
-    by_org = [] if org is None else [_package.owner_org == org]
+    by_org = [] if orgs is None else [_package.owner_org.in_(orgs)]
     results = _rows(asked.joined(*selected, *by_org), sort, limit, offset, late) if limit else []
     return {"count": count, "facets": told, "results": _told(results, user, held)}
 
@@ -196,7 +196,7 @@ def _counted(
     asked: _Query,
     facets: dict[str, sa.ColumnElement[bool]],
     selected: sa.ColumnElement[bool],
-    org: str | None,
+    orgs: set[str] | None,
 ) -> tuple[int, dict[str, Any]]:
     """The same counts where datasets must be looked at: all in one walk over them."""
     columns = {name: sa.func.coalesce(c, False) for name, c in {**facets, "": selected}.items()}
@@ -210,7 +210,7 @@ def _counted(
         )
         .group_by(*(sa.literal_column(str(n)) for n in range(1, len(columns) + 3)))
     ).all()
-    here = [g for g in groups if org is None or g.owner_org == org]
+    here = [g for g in groups if orgs is None or g.owner_org in orgs]
 
     def total(rows: Iterable[Any]) -> int:
         return min(sum(g.n for g in rows), MOST + 1)

@@ -61,10 +61,4 @@ def satudata_comment_resolve(context: Any, data_dict: dict[str, Any]) -> AuthRes
     own = data_dict.get("peran") == Peran.PEMBINA_DATA.value and Peran.PEMBINA_DATA in held
     if not (Peran.WALIDATA in held or own) or STATUSES[row.status].public:
         return {"success": False, "msg": tk._("Hanya pemeriksa yang menyatakan komentar selesai.")}
-    if user.id in row.makers:
-        message = tk._(
-            "Anda ikut membuat dataset ini. Pemeriksaan dilakukan oleh petugas lain yang tidak"
-            " ikut membuatnya."
-        )
-        return {"success": False, "msg": message}
-    return {"success": True}
+    return doors.no_maker(user, row)

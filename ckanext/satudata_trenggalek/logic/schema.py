@@ -69,16 +69,23 @@ def choice(data: dict[str, Any], field: str, choices: tuple[str, ...], default: 
     return value
 
 
+def names(data: dict[str, Any], field: str) -> list[str]:
+    """Names, given once, several times or with commas; at most MAX_LIMIT of them."""
+    value = data.get(field) or []
+    given = value.split(",") if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise _invalid(field, tk._("Harus berupa daftar nama."))
+    if len(given) > MAX_LIMIT:
+        raise _invalid(field, tk._("Terlalu banyak, paling banyak {n}.").format(n=MAX_LIMIT))
+    return [found for name in given if (found := text({field: name}, field, 100))]
+
+
 def statuses(data: dict[str, Any]) -> list[str]:
-    """`status`, given once, several times or with commas."""
-    value = data.get("status") or []
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _invalid("status", tk._("Harus berupa daftar nama status."))
-    names = [name.strip() for name in names if name.strip()]
-    for name in names:
+    """`status`: names of statuses."""
+    found = names(data, "status")
+    for name in found:
         choice({"status": name}, "status", tuple(STATUSES))
-    return names
+    return found
 
 
 def moment(data: dict[str, Any], field: str) -> dt.datetime | None:

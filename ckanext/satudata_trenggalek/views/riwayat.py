@@ -24,11 +24,10 @@ from ckanext.satudata_trenggalek.workflow import table
 EVENTS = 100
 
 
-def _rounds(events: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Events, newest first, under the round of checking to which they belong."""
+def _rounds(events: list[dict[str, Any]]) -> Iterator[tuple[int, str]]:
+    """`seq` of each event, oldest first, and the round of checking to which it belongs."""
     label, turn, version = tk._("Penyusunan"), 0, 0
-    labelled = []
-    for event in sorted(events, key=lambda event: event["seq"]):
+    for event in events:
         if event["event"] == "ajukan":
             turn += 1
             label = tk._("Putaran ke-{n}").format(n=turn)
@@ -37,18 +36,31 @@ def _rounds(events: list[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]
             label = tk._("Versi {n}").format(n=version)
         elif event["event"] == "buka_kembali":
             label = tk._("Penyusunan")
-        labelled.append((label, event))
-    return [
-        (key, [event for _, event in group])
-        for key, group in groupby(reversed(labelled), lambda pair: pair[0])
-    ]
+        yield event["seq"], label
 
 
 #: What the page can be narrowed to: name -> whether an event belongs to it.
 _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "keputusan": lambda event: event["from"] != event["to"] and bool(event["to"]),
     "komentar": lambda event: bool(_comment_ids(event)),
+    "isi": lambda event: event["new_content"],
 }
+
+
+def _all(id: str) -> list[dict[str, Any]]:
+    """Every event, oldest first, with `new_content`: whether it tells of content not told before."""
+    events: list[dict[str, Any]] = []
+    while True:
+        found = ask("satudata_history_list", id=id, limit=100, offset=len(events))
+        events += found["results"]
+        if not found["results"] or len(events) >= found["count"]:
+            break
+    known = ""
+    for event in events:
+        content = event["content_hash"] or known
+        event["new_content"] = content != known
+        known = content
+    return events
 
 
 def _comment_ids(event: dict[str, Any]) -> list[str]:
@@ -77,30 +89,30 @@ def riwayat(id: str) -> Response:
     status = status_of(id)
     page = tk.h.get_page_number(tk.request.args)
     kind = tk.request.args.get("jenis", "")
-    count, events = h.satudata_peristiwa(status["id"], page, EVENTS)
-    # Rounds are numbered from the first event, so only where all are on the page.
-    groups = _rounds(events) if count <= EVENTS else [("", events)]
-    if kind in _KINDS:
-        groups = [(name, [e for e in items if _KINDS[kind](e)]) for name, items in groups]
-        groups = [(name, items) for name, items in groups if items]
-    comments = _comments(status["id"]) if any(_comment_ids(event) for event in events) else {}
+    kept = {"jenis": kind} if kind in _KINDS else {}
+    events = _all(status["id"])
+    wanted = [event for event in reversed(events) if not kept or _KINDS[kind](event)]
+    shown = Page(wanted, page, items_per_page=EVENTS,
+                 url=lambda page: tk.url_for("satudata.riwayat", id=id, page=page, **kept))  # fmt: skip
+    labels = dict(_rounds(events))
+    groups = groupby(shown.items, lambda event: labels[event["seq"]])
+    comments = _comments(status["id"]) if any(map(_comment_ids, shown.items)) else {}
     return tk.render(
         "satudata/riwayat.html",
         {
             "status": status,
-            "groups": groups,
+            "groups": [(label, list(group)) for label, group in groups],
             "events": events,
-            "kind": kind if kind in _KINDS else "",
+            "kind": kept.get("jenis", ""),
             "kinds": {name: sum(map(test, events)) for name, test in _KINDS.items()},
             "said": {
                 event["seq"]: [comments[id] for id in _comment_ids(event) if id in comments]
-                for event in events
+                for event in shown.items
             },
             "reminders": ask("satudata_history_list", id=status["id"], limit=0)["reminders"],
-            "page": Page(events, page, item_count=count, items_per_page=EVENTS, presliced_list=True,
-                         url=lambda page: tk.url_for("satudata.riwayat", id=id, page=page)),
+            "page": shown,
         },
-    )  # fmt: skip
+    )
 
 
 # Files -------------------------------------------------------------------------------------------

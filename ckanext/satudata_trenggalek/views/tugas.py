@@ -5,15 +5,52 @@ from __future__ import annotations
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+from ckan.lib.pagination import Page
 from flask.typing import ResponseReturnValue as Response
 
 from ckanext.satudata_trenggalek import helpers as h
+from ckanext.satudata_trenggalek.views.antrean import PAGES
 from ckanext.satudata_trenggalek.views.dasar import ask, refuse, satudata
 from ckanext.satudata_trenggalek.views.dasar import status as status_of
 from ckanext.satudata_trenggalek.workflow import table
 
-#: Of how many datasets `tugas` tells what remains; each is a question of its own.
-DETAILED = 20
+#: Rows of a page of a list; of each dataset to do it is asked what remains.
+PAGE = 20
+#: Published datasets shown; the others are found by the search.
+LATEST = 10
+
+
+def _part(
+    organizations: list[str], statuses: list[list[str]], argument: str, page: int = 0
+) -> tuple[Page, int]:
+    """A page of the datasets of these organizations, those of the first statuses first, and how
+    many there are.
+
+    Args:
+        organizations: ids.
+        statuses: groups of names of statuses, in the order of their rows.
+        argument: of the address, that says which page.
+        page: instead of that one.
+    """
+    args = tk.request.args
+    page = page or min(tk.h.get_page_number(args, argument), PAGES)
+    rows: list[dict[str, Any]] = []
+    count, skip = 0, (page - 1) * PAGE
+    for names in statuses:
+        found = ask("satudata_queue_list", organization=organizations, status=names,
+                    limit=PAGE - len(rows), offset=max(skip - count, 0))  # fmt: skip
+        rows += found["results"]
+        count += found["count"]
+    if not rows and page > 1:  # sent in the meantime
+        last = max(1, min(-(-count // PAGE), PAGES, page - 1))
+        return _part(organizations, statuses, argument, last)
+
+    def url(page: int) -> str:
+        return tk.url_for("satudata.tugas", **{**args, argument: page})
+
+    turned = min(count, PAGES * PAGE)
+    shown = Page(rows, page, item_count=turned, items_per_page=PAGE, presliced_list=True, url=url)
+    return shown, count
 
 
 @satudata.route("/satudata/tugas")
@@ -27,36 +64,28 @@ def tugas() -> Response:
                 " editor organisasinya."
             )
         )
-    todo: list[dict[str, Any]] = []
-    waiting: list[dict[str, Any]] = []
-    published: list[dict[str, Any]] = []
-    count = 0
-    editable = table.EDITABLE
-    others = [name for name, s in table.STATUSES.items() if s.stage in (2, 3)]
-    for organization in organizations:
-        todo += ask("satudata_queue_list", organization=organization, status=list(editable),
-                     limit=100)["results"]  # fmt: skip
-        waiting += ask("satudata_queue_list", organization=organization, status=others,
-                        limit=100)["results"]  # fmt: skip
-        done = ask("satudata_queue_list", organization=organization,
-                    status=list(table.PUBLIC), limit=10)  # fmt: skip
-        published += done["results"]
-        count += done["count"]
-    todo.sort(key=lambda row: row["status"] != "dikembalikan")
-    for row in todo[:DETAILED]:
+    drafts = [name for name in table.EDITABLE if name != "dikembalikan"]
+    todo, todo_count = _part(organizations, [["dikembalikan"], drafts], "hal")
+    others = [name for name, status in table.STATUSES.items() if status.stage in (2, 3)]
+    waiting, waiting_count = _part(organizations, [others], "tunggu")
+    published = ask("satudata_queue_list", organization=organizations, status=list(table.PUBLIC),
+                    limit=LATEST)  # fmt: skip
+    for row in todo.items:
         row["blockers"] = (h.satudata_status(row["id"]) or {}).get("blockers", [])
         if row["status"] == "dikembalikan":
             row["returned"] = h.satudata_catatan_kembali(row["id"])
             row["points"] = ask("satudata_comment_list", id=row["id"], limit=0)["facets"]["state"]
-    titles = {row["organization_title"] for row in (*todo, *waiting, *published)}
+    shown = (*todo.items, *waiting.items, *published["results"])
     return tk.render(
         "satudata/tugas.html",
         {
-            "organizations": sorted(titles),
+            "organizations": sorted({row["organization_title"] for row in shown}),
             "todo": todo,
+            "todo_count": todo_count,
             "waiting": waiting,
-            "published": published,
-            "published_count": count,
+            "waiting_count": waiting_count,
+            "published": published["results"],
+            "published_count": published["count"],
         },
     )
 

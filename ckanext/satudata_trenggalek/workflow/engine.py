@@ -132,16 +132,16 @@ HELD_STALE = N_(
 # --- guards: each raises Refused or returns -------------------------------------------------
 
 
+#: What is said to who would check their own work.
+PEMBUAT = N_(
+    "Anda ikut membuat dataset ini. Pemeriksaan dilakukan oleh petugas lain yang tidak ikut"
+    " membuatnya."
+)
+
+
 def _bukan_pembuat(facts: Facts, actor: Actor, _request: Request) -> None:
     if actor.id in facts.makers:
-        raise Refused(
-            "transition",
-            N_(
-                "Anda ikut membuat dataset ini. Pemeriksaan dilakukan oleh petugas lain yang tidak"
-                " ikut membuatnya."
-            ),
-            forbidden=True,
-        )
+        raise Refused("transition", PEMBUAT, forbidden=True)
 
 
 def _aktif(facts: Facts, _actor: Actor, _request: Request) -> None:
