@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 
+from ckanext.satudata_trenggalek.views import riwayat, tugas
 from tests.world import World
 
 Page = Callable[..., Any]
@@ -184,12 +185,40 @@ def test_a_page_that_is_no_more(get: Page) -> None:
 def test_tasks_tell_the_note_and_what_remains(get: Page, post: Page, world: World) -> None:
     returned = world.at("dikembalikan", title="Dikembalikan Satu")
     world.call("package_patch", "produsen_dinkes", id=returned["id"], definisi="")
-    page = get("produsen_dinkes", "/satudata/tugas")
+    waiting = world.call("satudata_queue_list", "produsen_dinkes", status=["dikembalikan"], limit=0)
+    page = get("produsen_dinkes", f"/satudata/tugas?hal={-(-waiting['count'] // tugas.PAGE)}")
     assert page.status_code == 200
     words = text(page)
     assert "Dikembalikan Satu" in words and "Perbaiki satuan." in words
     assert "1 hal lagi sebelum dapat diajukan" in words
     assert f"/dataset/edit/{returned['name']}#field-definisi" in page.get_data(as_text=True)
+
+
+def test_tasks_are_turned_page_by_page(
+    get: Page, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    returned = [world.at("dikembalikan")["id"], world.standing("dikembalikan")]
+    drafts = [world.draft()["id"], world.draft()["id"]]
+    sent = [world.at("diajukan")["name"], world.standing("diajukan")]
+    monkeypatch.setattr(tugas, "PAGE", 3)
+    names = {id_: world.call("package_show", "admin", id=id_)["name"] for id_ in returned + drafts}
+    seen: list[str] = []
+    page, last = 0, ""
+    while page < 300:
+        page += 1
+        body = get("produsen_dinkes", f"/satudata/tugas?hal={page}&tunggu=2").get_data(as_text=True)
+        todo = body.partition('id="waiting"')[0].partition('id="todo"')[2]
+        if todo == last:  # the page beyond the last is the last
+            break
+        last = todo
+        found = re.findall(r'sd-link-block" href="/(?:dataset|kegiatan)/([^"]+)"', todo)
+        assert 0 < len(found) <= 3 and "tunggu=2" in todo
+        seen += found
+    assert len(seen) == len(set(seen)) and set(names.values()) <= set(seen)
+    order = [seen.index(names[id_]) for id_ in returned]
+    assert max(order) < min(seen.index(names[id_]) for id_ in drafts)
+    first = get("produsen_dinkes", "/satudata/tugas").get_data(as_text=True)
+    assert sent[0] not in first.partition('id="waiting"')[2] or "tunggu=2" in first
 
 
 def test_tasks_of_another_office_stay_theirs(get: Page, world: World) -> None:
@@ -463,6 +492,25 @@ def test_history_by_rounds(get: Page, world: World) -> None:
     public = world.at("terbit")
     assert get("warga", f"/dataset/{public['name']}/riwayat").status_code == 403
     assert get(None, f"/dataset/{public['name']}/riwayat").status_code == 302
+
+
+def test_history_page_by_page_and_what_changed(
+    get: Page, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = world.at("dikembalikan")
+    world.move("produsen_dinkes", dataset["id"], "ajukan")  # the same content again
+    world.move("produsen_dinkes", dataset["id"], "batalkan")
+    world.call("package_patch", "produsen_dinkes", id=dataset["id"], notes="Isi baru.")
+    world.move("produsen_dinkes", dataset["id"], "ajukan")
+    monkeypatch.setattr(riwayat, "EVENTS", 2)
+    address = f"/dataset/{dataset['name']}/riwayat"
+    last = text(get("walidata", address + "?page=3"))
+    # Counted from the first event, not from the first of the page.
+    assert "Putaran ke-1" in last and "Penyusunan" in last and "Putaran ke-2" not in last
+    assert "Putaran ke-3" in text(get("walidata", address))
+    assert "Perubahan isi 2 " in last
+    changed = text(get("walidata", address + "?jenis=isi"))
+    assert changed.count("Diajukan ke Walidata") == 2 and "Dataset dibuat" not in changed
 
 
 # Forms, frame ------------------------------------------------------------------------------------

@@ -93,6 +93,23 @@ def test_second_round(get: Page, post: Page, world: World) -> None:  # noqa: F81
     assert post("produsen_dinkes", path(dataset), buka=id_[1]).status_code == 409
 
 
+def test_what_was_found_in_the_table_is_marked_in_it(get: Page, world: World) -> None:  # noqa: F811
+    """The first ten rows, and those beyond in which something was found."""
+    rows = [f"35.03.01,Panggul,{n}" for n in range(1, 31)]
+    rows[24] = "35.03.99,Panggul,25"
+    dataset = world.call("package_create", "produsen_dinkes", **world.metadata())
+    table = "\n".join(["kode,kecamatan,jumlah", *rows]).encode()
+    world.upload("produsen_dinkes", dataset["id"], table)
+    world.move("produsen_dinkes", dataset["id"], "ajukan")
+    page = get("walidata", path(dataset))
+    body, words = page.get_data(as_text=True), text(page)
+    assert "11 dari 30 baris. Baris yang bermasalah ikut ditampilkan dan ditandai." in words
+    marked = re.findall(r'<(t[hd])[^>]* is-found"[^>]*>(.*?)</t', body)
+    assert [cell for cell, _ in marked] == ["th", "td"]
+    assert "Temuan:" in marked[1][1] and marked[1][1].endswith("35.03.99")
+    assert text(get("walidata", path(world.at("diajukan")))).count("Temuan:") == 0
+
+
 def test_approve_and_publish_at_once_or_on_a_date(post: Page, world: World) -> None:  # noqa: F811
     dataset = world.at("diajukan")
     form = decision(world, dataset["id"], transition="setujui:terbitkan")
