@@ -145,9 +145,7 @@ class Home:
                 continue
             taken = set(ports.values())
             ports[name] = next(
-                port
-                for port in range(start, 32000)
-                if port not in taken and port_is_free(port)
+                port for port in range(start, 32000) if port not in taken and port_is_free(port)
             )
         if not self.test:
             wanted = os.environ.get("SATUDATA_PORT") or str(ports.get("ckan", 5000))

@@ -71,9 +71,11 @@ class Installation(Home):
             "postgresql",
             [str(binaries / "postgres"), "-D", str(folder)]
             + [part for key, value in settings.items() for part in ("-c", f"{key}={value}")],
-            ready=lambda: not subprocess.run(
-                [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(settings["port"])]
-            ).returncode,
+            ready=lambda: (
+                not subprocess.run(
+                    [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(settings["port"])]
+                ).returncode
+            ),
         )
 
     def sql(self, statements: str, database: str = "postgres") -> str:
@@ -104,9 +106,7 @@ class Installation(Home):
 
     def migrate(self) -> None:
         """Makes or migrates the tables, and sets the rights of the DataStore's reader."""
-        self.call(
-            BIN / "ckan", "-c", self.ini, "db", "init", CKAN_SQLALCHEMY_URL=self.owner_url()
-        )
+        self.call(BIN / "ckan", "-c", self.ini, "db", "init", CKAN_SQLALCHEMY_URL=self.owner_url())
         self.sql(self.ckan("datastore", "set-permissions"))
 
     def redis(self) -> Service:

@@ -25,11 +25,11 @@ def published() -> sa.ColumnElement[bool]:
     )
 
 
-def select(owners: Collection[str]) -> sa.Select[Any]:
+def select(owners: Collection[str] | sa.Select[Any]) -> sa.Select[Any]:
     """The kegiatan that datasets of these organizations may point to: their own and published ones.
 
     Args:
-        owners: organization ids.
+        owners: organization ids, or a query for them.
 
     Returns:
         a query for id, name, title, owner_org, extras, status and version; none is deleted.
@@ -53,12 +53,19 @@ def select(owners: Collection[str]) -> sa.Select[Any]:
     )
 
 
-def find(named: str, owner_org: str | None) -> sa.Row[Any] | None:
-    """The kegiatan of this id or name, if datasets of owner_org may point to it."""
-    query = select([owner_org] if owner_org else [])
+def find(named: str, owner: str | None) -> sa.Row[Any] | None:
+    """The kegiatan of this id or name, if datasets of the owner (id or name) may point to it."""
+    group = core.group_table.c
+    # An id before a name: somebody may call one like the id of another.
+    owners = (
+        sa.select(group.id)
+        .where(sa.or_(group.id == owner, group.name == owner))
+        .order_by((group.id == owner).desc())
+        .limit(1)
+    )
     return core.Session.execute(
-        # An id before a name: somebody may call a kegiatan like the id of another.
-        query.where(sa.or_(_package.id == named, _package.name == named))
+        select(owners)
+        .where(sa.or_(_package.id == named, _package.name == named))
         .order_by((_package.id == named).desc())
         .limit(1)
     ).one_or_none()

@@ -6,7 +6,8 @@ act: a plain member reads, and nothing cascades from a parent organization (SOP,
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import ckan.model as core
 import sqlalchemy as sa
@@ -18,39 +19,60 @@ DEFAULT = frozenset({Peran.PRODUSEN_DATA})
 #: Peran that exactly one organization holds (Perpres 39/2019 Ps 21, 23).
 UNIQUE = (Peran.WALIDATA, Peran.FORUM_SATU_DATA)
 
+_peran: Any = OrganizationPeran.__table__
+
 
 def _read(peran: list[str] | None) -> frozenset[Peran]:
     return DEFAULT if peran is None else frozenset(Peran(name) for name in peran)
 
 
+_OF_ORGANIZATION = (
+    sa.select(_peran.c.peran)
+    .select_from(core.group_table)
+    .outerjoin(_peran, _peran.c.organization_id == core.group_table.c.id)
+    .where(sa.or_(core.group_table.c.id == sa.bindparam("name"),
+                  core.group_table.c.name == sa.bindparam("name")))
+    # An id before a name, as core reads it.
+    .order_by((core.group_table.c.id == sa.bindparam("name")).desc())
+    .limit(1)
+)  # fmt: skip
+
+
+def find(name: str) -> frozenset[Peran] | None:
+    """The peran that the organization of this id or name holds; None where there is none."""
+    row = core.Session.execute(_OF_ORGANIZATION, {"name": name}).first()
+    return _read(row.peran) if row else None
+
+
 def of_organization(organization_id: str | None) -> frozenset[Peran]:
     """The peran that an organization holds; none for no organization."""
-    if not organization_id:
-        return frozenset()
-    row = core.Session.execute(
-        sa.select(OrganizationPeran.peran).where(
-            OrganizationPeran.organization_id == organization_id
-        )
-    ).one_or_none()
-    return _read(row.peran if row else None)
+    return (organization_id and find(organization_id)) or frozenset()
+
+
+_member, _group = core.member_table.c, core.group_table.c
+#: The memberships in which `user` acts; built once, as it is asked several times a request.
+OF_USER = (
+    sa.select(_member.group_id, _peran.c.peran)
+    .join(core.group_table, _group.id == _member.group_id)
+    .outerjoin(_peran, _peran.c.organization_id == _member.group_id)
+    .where(
+        _member.table_name == "user",
+        _member.table_id == sa.bindparam("user"),
+        _member.state == "active",
+        _member.capacity.in_(("editor", "admin")),
+        _group.is_organization,
+        _group.state == "active",
+    )
+)
 
 
 def of_user(user_id: str) -> dict[str, frozenset[Peran]]:
     """Organization id -> the peran in which the user acts for it."""
-    member, group = core.member_table.c, core.group_table.c
-    rows = core.Session.execute(
-        sa.select(member.group_id, OrganizationPeran.peran)
-        .join(core.group_table, group.id == member.group_id)
-        .outerjoin(OrganizationPeran, OrganizationPeran.organization_id == member.group_id)
-        .where(
-            member.table_name == "user",
-            member.table_id == user_id,
-            member.state == "active",
-            member.capacity.in_(("editor", "admin")),
-            group.is_organization,
-            group.state == "active",
-        )
-    )
+    return of_rows(core.Session.execute(OF_USER, {"user": user_id}))
+
+
+def of_rows(rows: Iterable[Any]) -> dict[str, frozenset[Peran]]:
+    """`of_user` of what OF_USER found."""
     return {row.group_id: _read(row.peran) for row in rows}
 
 

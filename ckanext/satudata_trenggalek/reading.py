@@ -13,10 +13,10 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from flask import g, has_request_context
-from sqlalchemy.orm import aliased
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
-from ckanext.satudata_trenggalek.doors import PREFIX, anonymous
+from ckanext.satudata_trenggalek.doors import anonymous
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
     KEGIATAN,
@@ -30,24 +30,30 @@ WALIDATA, PEMBINA = "satudata-walidata", "satudata-pembina"
 
 
 _kegiatan = core.package_table.alias()
-_of_kegiatan: Any = aliased(model.Status)
+_row: Any = model.Status.__table__
+_of_kegiatan: Any = _row.alias()
 
-#: Built once: SQLAlchemy takes longer to build it than PostgreSQL to answer.
-_ROWS = (
-    sa.select(
-        model.Status.package_id,
-        model.Status.status,
-        model.Status.version,
-        model.Status.verified_at,
-        model.Status.published_at,
-        model.Status.data_prioritas,
-        model.Status.prioritas_kriteria,
-        model.Status.submitted_at,
-        _of_kegiatan.package_id.label("kegiatan_id"),
-        _of_kegiatan.version.label("kegiatan_version"),
-        _of_kegiatan.published_at.label("kegiatan_at"),
-    )
-    .join(core.package_table, core.package_table.c.id == model.Status.package_id)
+#: All that a reader is told of a published dataset beside the dataset itself.
+_TOLD = (
+    _row.c.status,
+    _row.c.version,
+    _row.c.verified_at,
+    _row.c.published_at,
+    _row.c.data_prioritas,
+    _row.c.prioritas_kriteria,
+    _row.c.submitted_at,
+    _of_kegiatan.c.package_id.label("kegiatan_id"),
+    _of_kegiatan.c.version.label("kegiatan_version"),
+    _of_kegiatan.c.published_at.label("kegiatan_at"),
+)
+#: The same as one short text: what was prepared for the index holds while it is equal.
+_STAMP = sa.func.md5(
+    sa.func.concat_ws("|", sdi.EDITION, *(sa.func.coalesce(sa.cast(c, sa.Text), "") for c in _TOLD))
+).label("stamp")
+#: Built once, and of tables, not classes: SQLAlchemy takes longer than PostgreSQL to answer.
+_PUBLISHED = (
+    sa.select(_row.c.package_id, _STAMP)
+    .join(core.package_table, core.package_table.c.id == _row.c.package_id)
     .outerjoin(
         _kegiatan,
         sa.and_(
@@ -60,12 +66,16 @@ _ROWS = (
     .outerjoin(
         _of_kegiatan,
         sa.and_(
-            _of_kegiatan.package_id == _kegiatan.c.id,
-            _of_kegiatan.status.in_(PUBLIC),
+            _of_kegiatan.c.package_id == _kegiatan.c.id,
+            _of_kegiatan.c.status.in_(PUBLIC),
         ),
     )
-    .where(model.Status.package_id.in_(sa.bindparam("ids", expanding=True)), kegiatan.published())
+    .where(
+        _row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+        kegiatan.published(),
+    )
 )
+_ROWS = _PUBLISHED.add_columns(*_TOLD)
 
 
 def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
@@ -73,19 +83,31 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
 
     Returns:
         rows of status, version, its times, data_prioritas, prioritas_kriteria, submitted_at, and
-        id, version and time of publication of its kegiatan, if that is published.
+        id, version and time of publication of its kegiatan, if that is published; with the stamp
+        of it all.
     """
-    found = core.Session.execute(_ROWS, {"ids": list(ids)})
+    asked = list(ids)
+    found = core.Session.execute(_ROWS, {"ids": asked}) if asked else ()
     return {row.package_id: row for row in found}
 
 
+def _stamps(ids: Iterable[str]) -> dict[str, str]:
+    """Those of these datasets that are published, by id: the stamps of their rows."""
+    asked = list(ids)
+    found = core.Session.execute(_PUBLISHED, {"ids": asked}) if asked else ()
+    return {row.package_id: row.stamp for row in found}
+
+
+#: What readers see of it.
+_FIELDS = (
+    "satudata_status", "satudata_version", "satudata_verified_at", "satudata_published_at",
+)  # fmt: skip
+
+
 def _fields(row: sa.Row[Any]) -> dict[str, Any]:
-    return {
-        "satudata_status": row.status,
-        "satudata_version": row.version,
-        "satudata_verified_at": row.verified_at.isoformat() if row.verified_at else None,
-        "satudata_published_at": row.published_at.isoformat() if row.published_at else None,
-    }
+    verified, published = row.verified_at, row.published_at
+    times = (verified and verified.isoformat(), published and published.isoformat())
+    return dict(zip(_FIELDS, (row.status, row.version, *times), strict=True))
 
 
 def published(ids: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -118,22 +140,33 @@ def _public(ids: Collection[str]) -> set[str]:
     return set(found)
 
 
-def _replace_ours(dataset: dict[str, Any], row: sa.Row[Any] | None) -> None:
+#: Key under which the index keeps what readers are told of a dataset, made ready: its stamp, the
+#: public fields and the national names. They never see it.
+PREPARED = "satudata_sdi"
+
+
+def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
     # The copy in Solr may hold those of another day.
-    for key in [key for key in dataset if key.startswith(PREFIX)]:
-        del dataset[key]
-    if row:
-        dataset.update(_fields(row))
+    for name in (*_FIELDS, PREPARED):
+        dataset.pop(name, None)
+    if fields:
+        dataset.update(fields)
 
 
 def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     """Add the public fields to a published dataset, and for anonymous callers the SDI extras."""
     id_, asked = dataset["id"], _asked() or {}
-    row = asked.pop(id_) if id_ in asked else rows([id_]).get(id_)
-    known = dataset.get(sdi.PREPARED)
-    _replace_ours(dataset, row)
+    if dataset.get("private") is True:
+        row = None
+    else:
+        row = asked.pop(id_) if id_ in asked else rows([id_]).get(id_)
+    known = dataset.get(PREPARED)
+    _replace_ours(dataset, _fields(row) if row else None)
     if row and anonymous(context):
-        sdi.add([dataset], {id_: row}, {id_: known})
+        if known and known["stamp"] == row.stamp:
+            dataset["extras"] = known["extras"]
+        else:
+            sdi.add([(dataset, row)])
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.
@@ -197,49 +230,69 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     added = (params.get("extras") or {}).get("satudata_fl")
     type_of = "type" if added is None else "dataset_type"
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
-    public_rows = rows(ids)
-    unpublished = ids - public_rows.keys()
+    stamps = _stamps(ids)
+    ready: dict[str, Any] = {}
+    for row in found["results"] if added is None else ():
+        known = row.get(PREPARED)
+        if known and known["stamp"] == stamps.get(row["id"]):
+            ready[row["id"]] = known
+    # Of another day, or asked for in core's own schema.
+    late = rows(stamps.keys() - ready.keys()) if added is None else {}
+    unpublished = ids - (stamps.keys() if added is not None else ready.keys() | late.keys())
     readable = _readable(unpublished)
-    kept, known = [], {}
+    kept = []
     for row in found["results"]:
+        id_ = row["id"]
         public = not row.get("private") if added is None else row.get("capacity") == "public"
-        if row["id"] in unpublished and (public or row["id"] not in readable):
+        if id_ in unpublished and (public or id_ not in readable):
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:
-            known[row["id"]] = row.get(sdi.PREPARED)
-            _replace_ours(row, public_rows.get(row["id"]))
+            fields = ready[id_]["fields"] if id_ in ready else None
+            _replace_ours(row, _fields(late[id_]) if id_ in late else fields)
         for name in added or ():
             row.pop(name, None)
         if "validated_data_dict" in row:
             # Asked for by `fl`: what was prepared may tell of a kegiatan that was withdrawn since.
             stored = json.loads(row["validated_data_dict"])
-            stored.pop(sdi.PREPARED, None)
+            stored.pop(PREPARED, None)
             row["validated_data_dict"] = json.dumps(stored)
         kept.append(row)
     found["results"] = kept
     # For `for_public`, which knows who asks.
-    found[sdi.PREPARED] = public_rows, known
+    found[PREPARED] = ready, late
     return found
 
 
 def for_public(found: dict[str, Any], wanted: bool) -> None:
     """Add the SDI extras to what `after_dataset_search` left, if they are wanted."""
-    prepared = found.pop(sdi.PREPARED, None)
-    if wanted and prepared:
-        sdi.add(found["results"], *prepared)
+    ready, late = found.pop(PREPARED, ({}, {}))
+    if not wanted:
+        return
+    for dataset in found["results"]:
+        if dataset["id"] in ready:
+            dataset["extras"] = ready[dataset["id"]]["extras"]
+    sdi.add([(row, late[row["id"]]) for row in found["results"] if row["id"] in late])
 
 
 def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     """Second lock: what is not published is private in Solr, whatever its row says."""
     if document.get("type") in UNGATED_TYPES:
         return document
-    row = core.Session.get(model.Status, document["id"])
-    public = rows([document["id"]]).get(document["id"])
-    document["satudata_status"] = row.status if row else ""
+    status = core.Session.scalar(
+        sa.select(model.Status.status).where(model.Status.package_id == document["id"])
+    )
+    private = document.get("capacity") == "private"
+    public = None if private else rows([document["id"]]).get(document["id"])
+    document["satudata_status"] = status or ""
     dataset = json.loads(document["validated_data_dict"])
     if public:
-        dataset[sdi.PREPARED] = sdi.prepared(dataset, public)
+        _replace_ours(dataset, None)
+        copy = dict(dataset)
+        sdi.add([(copy, public)])
+        dataset[PREPARED] = {
+            "stamp": public.stamp, "fields": _fields(public), "extras": copy.get("extras") or [],
+        }  # fmt: skip
         document["validated_data_dict"] = json.dumps(dataset)
     else:
         document["capacity"] = "private"
@@ -288,7 +341,9 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
     Members read their organization's datasets, Walidata all, Pembina Data Prioritas.
     """
     ids = {package.id for package in packages}
-    public, row = _public(ids), model.Status
+    # Only what its row says is not private needs the question: an old row hides, it never shows.
+    open_ = {package.id for package in packages if not package.private}
+    public, row = _public(open_) if open_ else set(), model.Status
     hidden = ids - public
     of_pembina = set(
         core.Session.scalars(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ import yaml
 from ckanext.satudata_trenggalek import kegiatan, schema
 from ckanext.satudata_trenggalek.workflow.table import KEGIATAN
 
+#: The edition of the mapping: what was made with another holds no more.
+EDITION = hashlib.sha256((schema.FOLDER / "sdi.yaml").read_bytes()).hexdigest()[:16]
 #: Longest value in characters: a receiver's Solr takes 32,766 bytes, a character has at most four.
 MAX_VALUE = 8_000
 
@@ -212,64 +214,14 @@ def values(block: str, source: Source) -> dict[str, str]:
     }
 
 
-#: Key under which the index keeps what `prepared` gives; readers never see it.
-PREPARED = "satudata_sdi"
-
-
-@functools.cache
-def _edition() -> str:
-    return hashlib.sha256((schema.FOLDER / "sdi.yaml").read_bytes()).hexdigest()[:16]
-
-
-def _stamp(row: sa.Row[Any]) -> list[Any]:
-    """All that the extras depend on beside the dataset itself."""
-    submitted, published = row.submitted_at, row.kegiatan_at
-    return [
-        _edition(),
-        row.data_prioritas,
-        row.prioritas_kriteria,
-        submitted and submitted.isoformat(),
-        row.kegiatan_version and row.kegiatan_id,
-        row.kegiatan_version,
-        published and published.isoformat(),
-    ]
-
-
-def prepared(dataset: dict[str, Any], row: sa.Row[Any]) -> dict[str, Any]:
-    """The extras of a published dataset for the index, and for which state of others they hold.
+def add(datasets: Iterable[tuple[dict[str, Any], sa.Row[Any]]]) -> None:
+    """Add the extras to published datasets, in place.
 
     Args:
-        dataset: as package_show gives it.
-        row: of `reading.rows`.
+        datasets: each as package_show or package_search gives it, and its row of `reading.rows`.
     """
-    copy = dict(dataset)
-    _compute([(copy, row)])
-    return {"stamp": _stamp(row), "extras": copy.get("extras") or []}
-
-
-def add(
-    datasets: Iterable[dict[str, Any]],
-    rows: Mapping[str, sa.Row[Any]],
-    known: Mapping[str, dict[str, Any] | None],
-) -> None:
-    """Add the extras to those of these datasets that are published, in place.
-
-    Args:
-        datasets: as package_show or package_search gives them.
-        rows: of `reading.rows`, by dataset id.
-        known: what `prepared` gave, by dataset id; what no longer holds is made anew.
-    """
-    late = []
-    for dataset in datasets:
-        row, kept = rows.get(dataset["id"]), known.get(dataset["id"])
-        if row is None or dataset.get("type") not in schema.TYPES:
-            continue
-        if kept and kept["stamp"] == _stamp(row):
-            dataset["extras"] = kept["extras"]
-        else:
-            late.append((dataset, row))
-    if late:
-        _compute(late)
+    if ours := [pair for pair in datasets if pair[0].get("type") in schema.TYPES]:
+        _compute(ours)
 
 
 def _compute(datasets: list[tuple[dict[str, Any], sa.Row[Any]]]) -> None:

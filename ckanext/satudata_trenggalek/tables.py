@@ -232,8 +232,9 @@ BROKEN = N_(
 
 
 def _query(query: str, **parameters: Any) -> list[Any]:
-    # Not the session: what counts is what is committed.
+    # Not the session: what counts is what is committed. One statement needs no transaction.
     with model.ensure_engine().connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
         return list(connection.execute(sa.text(query), parameters))
 
 
@@ -373,15 +374,12 @@ def sync(package_id: str) -> list[str]:
     Returns:
         ids of the resources that were enqueued.
     """
-    return [
-        row.id
-        for row in _query(_WANTED + " AND r.package_id = :id", id=package_id)
-        if not row.current and enqueue(row.id)
-    ] + [
-        row.resource_id
-        for row in _query(_ORPHANS + " AND r.package_id = :id", id=package_id)
-        if enqueue(row.resource_id)
-    ]
+    rows = _query(
+        f"""SELECT id FROM ({_WANTED} AND r.package_id = :id) w WHERE NOT current
+        UNION ALL {_ORPHANS} AND r.package_id = :id""",
+        id=package_id,
+    )
+    return [row.id for row in rows if enqueue(row.id)]
 
 
 def enqueue(resource_id: str, again: bool = False) -> bool:
@@ -407,11 +405,13 @@ def enqueue(resource_id: str, again: bool = False) -> bool:
             ),
             {"id": resource_id, "again": again},
         ).rowcount
-        orphan = connection.execute(
-            sa.text(_ORPHANS + " AND t.resource_id = :id"), {"id": resource_id}
-        ).first()
-    if not fresh and not orphan:
-        return False
+        if (
+            not fresh
+            and not connection.execute(
+                sa.text(_ORPHANS + " AND t.resource_id = :id"), {"id": resource_id}
+            ).first()
+        ):
+            return False
     try:
         tk.enqueue_job(load, [resource_id], title=f"Memuat tabel {resource_id}")
     except redis.exceptions.RedisError:

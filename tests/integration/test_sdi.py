@@ -13,7 +13,7 @@ import pytest
 from ckan.lib import search
 from ckan.logic.schema import default_create_package_schema
 
-from ckanext.satudata_trenggalek import schema, sdi
+from ckanext.satudata_trenggalek import reading, schema, sdi
 from tests.world import World
 
 #: Typed by hand from the mapping of data.go.id.
@@ -159,7 +159,7 @@ def test_only_the_public_gets_them(world: World) -> None:
     assert extras(world.call("package_show", page, id=id_)) == {}
     # The index holds them apart from what the dataset says.
     stored = json.loads(search.show(id_)["validated_data_dict"])
-    assert "accrualPeriodicity" in str(stored.pop(sdi.PREPARED))
+    assert "accrualPeriodicity" in str(stored.pop(reading.PREPARED))
     assert "accrualPeriodicity" not in str(stored) + str(content_of(id_))
     chosen = world.call("package_search", None, fq=f"id:{id_}", fl=["id", "title"])["results"]
     assert set(chosen[0]) == {"id", "title"}

@@ -210,8 +210,12 @@ def test_queue_shows_each_their_own(world: World) -> None:
     other = world.draft("produsen_dukcapil", owner_org="dukcapil")["id"]
 
     def ids(user: str, **data: Any) -> set[str]:
-        data.setdefault("limit", 100)
-        return {r["id"] for r in world.call("satudata_queue_list", user, **data)["results"]}
+        found: list[str] = []
+        while True:
+            page = world.call("satudata_queue_list", user, limit=100, offset=len(found), **data)
+            found += [row["id"] for row in page["results"]]
+            if not page["results"]:
+                return set(found)
 
     assert world.standing("draf") in ids("produsen_dinkes")
     assert other not in ids("produsen_dinkes") and other in ids("produsen_dukcapil")

@@ -14,6 +14,7 @@ from ckanext.satudata_trenggalek.doors import (
     package_of,
     package_of_resource,
     package_of_view,
+    standing,
     status_of,
     text,
     user_of,
@@ -32,12 +33,12 @@ def _editable(context: Any, package: core.Package | None) -> AuthResult:
     """Whether the caller may change this dataset's rows; sysadmins are asked like everyone."""
     if package is None or package.type in UNGATED_TYPES:
         return _OK
-    row = status_of(package.id)
-    if row is None:
+    status, roles = standing(context, package)
+    if status is None:
         return _no(gate.messages()[gate.ddl.UNADOPTED][1])
-    if row.status not in EDITABLE:
+    if status not in EDITABLE:
         return _no(gate.messages()[gate.ddl.FROZEN][1])
-    if not engine.may_edit(row.status, held(context, package.owner_org)):
+    if not engine.may_edit(status, roles):
         return _no(tk._("Hanya Produsen Data dari OPD pemilik yang mengubah dataset ini."))
     return _OK
 
@@ -64,10 +65,11 @@ def _package_update(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     if not answer.get("success"):
         return answer
     name = text((data_dict or {}).get("owner_org"))
-    owner = core.Group.get(name) if name else None
+    moves = package and name and name != package.owner_org
+    owner = core.Group.get(name) if moves else None
     if (
-        package
-        and owner
+        owner
+        and package
         and owner.id != package.owner_org
         and Peran.PRODUSEN_DATA not in held(context, owner.id)
     ):
@@ -96,8 +98,8 @@ def _package_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     if data.get("type") in UNGATED_TYPES and not (user and user.sysadmin):
         return _no(tk._("Hanya admin sistem yang membuat sumber panen."))
     name = text(data.get("owner_org"))
-    organization = core.Group.get(name) if name else None
-    if organization and Peran.PRODUSEN_DATA not in peran.of_organization(organization.id):
+    held_there = peran.find(name) if name else None
+    if held_there is not None and Peran.PRODUSEN_DATA not in held_there:
         return _no(tk._("Organisasi ini bukan Produsen Data, jadi tidak membuat dataset."))
     return next_auth(context, data_dict)
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import ckan.model as core
 import ckan.plugins.toolkit as tk
 from ckan import types
 from ckanext.scheming.validation import scheming_validator
@@ -71,12 +70,14 @@ def satudata_kegiatan(
     """
     package = context.get("package")
     stored = kegiatan.of(package) if package else None
+    if data[key] == stored:
+        return
     known = kegiatan.standing(stored)
-    if data[key] == stored or (known and data[key] == known.name):
+    if known and data[key] == known.name:
         data[key] = stored
         return
-    owner = core.Group.get(data.get(("owner_org",)) or (package.owner_org if package else None))
-    found = kegiatan.find(data[key], owner.id if owner else None)
+    owner = data.get(("owner_org",)) or (package.owner_org if package else None)
+    found = kegiatan.find(data[key], owner)
     if found:
         data[key] = found.id
     elif user_of(context):

@@ -14,7 +14,6 @@ import flask
 from ckan.lib.pagination import Page
 from flask.typing import ResponseReturnValue as Response
 
-from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek.exchange import guarded
 from ckanext.satudata_trenggalek.views.dasar import ask, satudata
 from ckanext.satudata_trenggalek.views.dasar import status as status_of
@@ -48,7 +47,7 @@ _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 
 def _all(id: str) -> list[dict[str, Any]]:
-    """Every event, oldest first, with `new_content`: whether it tells of content not told before."""
+    """Every event, oldest first; `new_content` says whether it tells of content not told before."""
     events: list[dict[str, Any]] = []
     while True:
         found = ask("satudata_history_list", id=id, limit=100, offset=len(events))
@@ -92,8 +91,11 @@ def riwayat(id: str) -> Response:
     kept = {"jenis": kind} if kind in _KINDS else {}
     events = _all(status["id"])
     wanted = [event for event in reversed(events) if not kept or _KINDS[kind](event)]
-    shown = Page(wanted, page, items_per_page=EVENTS,
-                 url=lambda page: tk.url_for("satudata.riwayat", id=id, page=page, **kept))  # fmt: skip
+
+    def url(page: int) -> str:
+        return tk.url_for("satudata.riwayat", id=id, page=page, **kept)
+
+    shown = Page(wanted, page, items_per_page=EVENTS, url=url)
     labels = dict(_rounds(events))
     groups = groupby(shown.items, lambda event: labels[event["seq"]])
     comments = _comments(status["id"]) if any(map(_comment_ids, shown.items)) else {}
