@@ -322,6 +322,26 @@ def _anchors() -> tuple[int, list[str]]:
     return count, []
 
 
+#: Comments and what the event that sent them keeps of their words (comments.told), where the two
+#: are not the same.
+_COMMENTS = """
+    SELECT coalesce(told.package_id, c.package_id) AS package_id, coalesce(told.id, c.id) AS id,
+      CASE WHEN c.id IS NULL THEN 'is missing' WHEN told.id IS NULL THEN 'was sent by no event'
+        ELSE 'was changed' END AS how
+    FROM (SELECT e.package_id, k.key AS id, k.value AS sha256 FROM satudata_event e,
+        jsonb_each_text(e.detail -> 'komentar') k WHERE e.detail ? 'komentar') told
+    FULL JOIN satudata_comment c ON c.id = told.id AND c.package_id = told.package_id
+    WHERE c.id IS NULL OR told.id IS NULL
+      OR encode(sha256(convert_to(c.body, 'UTF8')), 'hex') <> told.sha256
+    ORDER BY 1, 2"""
+
+
+def comments() -> list[str]:
+    """Comments whose words are not those that their event tells of."""
+    rows = core.Session.execute(sa.text(_COMMENTS))
+    return [f"{row.package_id}: comment {row.id} {row.how}" for row in rows]
+
+
 def published() -> list[str]:
     """Publications that are not what was approved: file, content or event is gone or other.
 

@@ -48,10 +48,11 @@ def audit() -> None:
 def verify() -> None:
     """Walk every hash chain and its anchors; name the first broken link of each.
 
-    Then compare what is published, every byte of it, with what was approved.
+    Then compare comments with their events, and what is published, every byte of it, with what was
+    approved.
     """
     events, anchors, problems = record.verify()
-    problems += [*maintenance.altered(), *record.published()]
+    problems += [*record.comments(), *maintenance.altered(), *record.published()]
     _finish(problems, f"{events} events, {anchors} anchors, every chain is whole.")
 
 

@@ -320,6 +320,28 @@ def test_manipulated_events_are_named(anchored: str, owner: sa.Engine, what: str
     assert audit.verify()[2] == []
 
 
+@pytest.mark.parametrize(
+    ("statement", "how"),
+    [
+        ("UPDATE satudata_comment SET body = 'Sudah baik.' WHERE id = :id", "was changed"),
+        ("DELETE FROM satudata_comment WHERE id = :id", "is missing"),
+        ("UPDATE satudata_comment SET id = 'lain' WHERE id = :id", "is missing"),
+        ("UPDATE satudata_comment SET id = 'lain' WHERE id = :id", "was sent by no event"),
+    ],
+    ids=["changed", "removed", "renamed", "inserted"],
+)
+def test_manipulated_comments_are_named(
+    anchored: str, owner: sa.Engine, statement: str, how: str
+) -> None:
+    comment = core.Session.scalars(sa.select(model.Comment).limit(1)).one()
+    package, id_ = comment.package_id, comment.id
+    assert audit.comments() == []
+    with tampered(owner, statement, id=id_):
+        problems = audit.comments()
+    named = "lain" if "no event" in how else id_
+    assert f"{package}: comment {named} {how}" in problems
+
+
 def _chain_again(connection: sa.Connection, id_: str) -> None:
     """Give every event of a dataset the hash that fits what it says now."""
     previous = service.GENESIS

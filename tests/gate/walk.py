@@ -59,6 +59,14 @@ MOVES: dict[str, tuple[set[str], str, set[str], bool]] = {
     "buka_kembali": ({"ditarik"}, "draf", {"walidata", "produsen_data"}, False),
 }
 APPROVALS = ("setujui", "setujui_pembina")
+#: Status -> whose check it waits for; who took the check decides, nobody else.
+CHECKERS = {
+    "diajukan": "walidata",
+    "ditolak_pembina": "walidata",
+    "diperiksa_pembina": "pembina_data",
+}
+#: Words that only those who work on a dataset read.
+WORDS = "Komentar-bukan-untuk-umum"
 EDITABLE = ("draf", "dikembalikan")
 #: Who usually goes on from a status, so that a walk comes to publications at all.
 ONWARD = {
@@ -129,6 +137,8 @@ class Known:
     priority: bool = False
     scheduled: bool = False
     gone: bool = False
+    #: Who took the check.
+    holder: str | None = None
     makers: set[str] = field(default_factory=set)
     #: content hash -> what whoever read it together with that hash saw.
     read: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -410,6 +420,9 @@ class Walk(RuleBasedStateMachine):
             self._leak(f"{user}: {name} of {known.name} without peran")
         if strangers and user in known.makers:
             self._leak(f"{user}: {name} of {known.name}, which {user} made")
+        if before in CHECKERS and name not in ("batalkan", "batalkan_pembina"):
+            if known.holder not in (None, user):
+                self._leak(f"{user}: {name} of {known.name}, which {known.holder} checks")
         if name in (*APPROVALS, "teruskan_ke_pembina"):
             if (name == "setujui") == known.priority and name != "setujui_pembina":
                 self._leak(f"{user}: {name} of {known.name}, Data Prioritas: {known.priority}")
@@ -427,7 +440,43 @@ class Walk(RuleBasedStateMachine):
             known.makers.add(user)
         if done["status"] != target:
             self._leak(f"{user}: {name} of {known.name} says {done['status']}")
-        known.status = target
+        known.status, known.holder = target, None
+
+    def _checks(self, user: str | None, known: Known) -> bool:
+        """Whether somebody may check a dataset as it stands."""
+        peran = CHECKERS.get(known.status)
+        return bool(user) and peran in self.held(user, known.owner) and user not in known.makers
+
+    @rule(data=st.data(), user=st.sampled_from(PEOPLE), release=st.booleans())
+    def claim(self, data: st.DataObject, user: str, release: bool) -> None:
+        known = self._pick(data)
+        action = "satudata_release" if release else "satudata_claim"
+        done = self._try(
+            f"{user} {action}",
+            known,
+            lambda: self.world.call(action, user, id=known.id, note="Cuti."),
+        )
+        if done is None:
+            return
+        if known.holder not in (None, user) and self._checks(known.holder, known):
+            self._leak(f"{user}: {action} of {known.name}, which {known.holder} checks")
+        if not release and not self._checks(user, known):
+            self._leak(f"{user} took {known.name} in status {known.status}")
+        known.holder = None if release else user
+
+    @rule(data=st.data(), user=st.sampled_from(PEOPLE))
+    def comment(self, data: st.DataObject, user: str) -> None:
+        known = self._pick(data)
+        done = self._try(
+            f"{user} comments",
+            known,
+            lambda: self.world.call(
+                "satudata_comment_create", user, id=known.id, field="title", body=WORDS
+            ),
+        )
+        held = self.held(user, known.owner)
+        if done is not None and not held & {"walidata", "pembina_data", "produsen_data"}:
+            self._leak(f"{user} commented on {known.name}")
 
     def _published(self, known: Known) -> None:
         if known.approved is None or known.approved != self._saw(known):
@@ -658,6 +707,8 @@ class Walk(RuleBasedStateMachine):
         status, body = self.get(f"/api/3/action/{action}?{query}")
         if status >= 500:
             self._leak(f"{action}?{query} answers {status}")
+        if WORDS.encode() in body:
+            self._leak(f"{action}?{query} tells a comment")
         return json.loads(body)["result"] if status == 200 else None
 
     def _compare(self, where: str, known: Known | None, dataset: dict[str, Any]) -> None:
@@ -677,6 +728,8 @@ class Walk(RuleBasedStateMachine):
         ids = [resource["id"] for resource in (shown or {"resources": []})["resources"]]
         if len(approved) != len(ids):
             self._leak(f"{known.name} has {len(ids)} files, approved were {len(approved)}")
+        for action in ("satudata_publication_show", "satudata_comment_list"):
+            self._api(action, f"id={known.id}")
         for resource in {*known.resources} - {*ids}:
             if self._download(known, resource)[0] == 200 or self._table(resource) is not None:
                 self._leak(f"file or table of {known.name} in status {known.status}")
