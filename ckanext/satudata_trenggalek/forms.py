@@ -18,6 +18,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib.munge import munge_title_to_name
+from ckan.lib.pagination import Page
 from markupsafe import Markup, escape
 
 from ckanext.satudata_trenggalek import kegiatan, peran, schema, tables
@@ -455,22 +456,33 @@ def satudata_kegiatan_dari(dataset: Mapping[str, Any], member: bool) -> dict[str
     return found
 
 
-#: Datasets that the page of a kegiatan lists.
+#: Datasets that the page of a kegiatan lists at once.
 USERS = 50
+#: Pages of it that can be turned; Solr reads all that comes before.
+MOST_PAGES = 1000
 
 
-def satudata_pemakai(kegiatan_id: str) -> dict[str, Any]:
-    """The datasets of a kegiatan that the reader may see: results and count."""
+def satudata_pemakai(kegiatan_id: str) -> Page:
+    """The datasets of a kegiatan that the reader may see, by `hal` of the address."""
+    number = tk.h.get_page_number(tk.request.args, "hal")
     found = tk.get_action("package_search")(
         {},
         {
             "fq": f'dataset_type:dataset {kegiatan.FIELD}:"{kegiatan_id}"',
             "include_private": True,
             "rows": USERS,
-            "sort": "title_string asc",
+            "start": (min(number, MOST_PAGES) - 1) * USERS,
+            "sort": "title_string asc, id asc",
         },
     )
-    return {"results": found["results"], "count": found["count"]}
+    return Page(
+        found["results"],
+        number,
+        item_count=found["count"],
+        items_per_page=USERS,
+        presliced_list=True,
+        url=lambda page: tk.url_for("kegiatan.read", id=kegiatan_id, hal=page) + "#sd-pemakai",
+    )
 
 
 # Reading -----------------------------------------------------------------------------------------
