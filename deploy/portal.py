@@ -149,8 +149,9 @@ class TestPortal(Portal):
 
     def boot(self) -> None:
         self.choose_ports()
-        for name in ("storage", "solr"):
-            shutil.rmtree(self.data / name, ignore_errors=True)
+        for path in (self.data / "storage", self.data / "solr", self.index):
+            if path:
+                shutil.rmtree(path, ignore_errors=True)
         self.anchors.unlink(missing_ok=True)
         self.prepare()
         self.start(self.postgresql(), self.redis(), self.solr())
@@ -189,6 +190,8 @@ class TestPortal(Portal):
     def down(self) -> None:
         self.stop("pytest")
         super().down()
+        if self.index:
+            shutil.rmtree(self.index, ignore_errors=True)
 
     def serve(self) -> None:
         """Starts CKAN and the worker for browser tests (called by the fixture `server`)."""

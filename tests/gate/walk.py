@@ -420,9 +420,9 @@ class Walk(RuleBasedStateMachine):
             self._leak(f"{user}: {name} of {known.name} without peran")
         if strangers and user in known.makers:
             self._leak(f"{user}: {name} of {known.name}, which {user} made")
-        if before in CHECKERS and name not in ("batalkan", "batalkan_pembina"):
-            if known.holder not in (None, user):
-                self._leak(f"{user}: {name} of {known.name}, which {known.holder} checks")
+        decides = before in CHECKERS and name not in ("batalkan", "batalkan_pembina")
+        if decides and known.holder not in (None, user):
+            self._leak(f"{user}: {name} of {known.name}, which {known.holder} checks")
         if name in (*APPROVALS, "teruskan_ke_pembina"):
             if (name == "setujui") == known.priority and name != "setujui_pembina":
                 self._leak(f"{user}: {name} of {known.name}, Data Prioritas: {known.priority}")
