@@ -603,11 +603,11 @@ def satudata_menu() -> list[dict[str, Any]]:
     # One question answers the counter; who checks and makes sees what waits for a check.
     wanted = checks or [name for name, s in table.STATUSES.items() if s.edits]
     # Forum see every dataset in the list; their own work is that of their organizations.
-    scopes: list[dict[str, Any]] = [{}] if checks else [{"organization": id} for id in makes]
-    answers = [_ask("satudata_queue_list", limit=0, **scope) for scope in scopes]
-    count = sum(
-        found["facets"]["status"].get(name, 0) for found in answers if found for name in wanted
-    )
+    facets = getattr(tk.g, "satudata_facets", None) if checks else None
+    if facets is None:
+        scope = {} if checks else {"organization": makes}
+        facets = (_ask("satudata_queue_list", limit=0, **scope) or {}).get("facets")
+    count = sum(facets["status"].get(name, 0) for name in wanted) if facets else 0
     entries = [("satudata.antrean", tk._("Antrean"))] if checks else []
     entries += [("satudata.tugas", tk._("Tugas"))] if makes else []
     return [

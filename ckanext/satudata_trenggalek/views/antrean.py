@@ -111,6 +111,8 @@ def antrean() -> Response:
         )
     except tk.ValidationError as error:  # an address that no form of ours makes
         tk.abort(400, " ".join(map(str, error.error_summary.values())))
+    if not filters:
+        tk.g.satudata_facets = found["facets"]  # the header counts the same
     facets, rows, count = found["facets"], found["results"], found["count"]
     if not rows and page > 1:  # decided in the meantime
         last = min(-(-count // PAGE), PAGES)
