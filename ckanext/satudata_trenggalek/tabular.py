@@ -213,7 +213,8 @@ def _duck_query(
     return (
         f"SELECT * FROM read_csv($path, columns={{{columns}}}, auto_detect=false, header={header}, "
         f"skip={skip}, delim=$mark, quote='\"', escape='\"', strict_mode=true, "
-        f"null_padding=false, max_line_size={MAX_ROW})",
+        # Its own choice, sixteen of the longest rows, is more than all the memory it may take.
+        f"null_padding=false, max_line_size={MAX_ROW}, buffer_size={2 * MAX_ROW})",
         {"path": path, "mark": mark},
     )
 

@@ -161,6 +161,22 @@ def test_ragged_rows_lose_nothing_and_are_told(tmp_path: Path) -> None:
     assert "kurang dari 2 kolom judul: baris 3" in notes
 
 
+def test_a_file_larger_than_the_memory_is_read_by_duckdb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its longest row bounds what is kept of it, not its size."""
+    monkeypatch.setattr(tabular, "MEMORY", "12MB")
+    monkeypatch.setattr(tabular, "MAX_ROW", 1 << 20)
+    path = tmp_path / "besar.csv"
+    with path.open("w") as text:
+        text.write("kode,uraian\n" + "35.03.01,Panggul dan sekitarnya\n" * 800_000)
+    assert path.stat().st_size > 24e6
+    with tabular.read(str(path), "csv") as source, tabular.duck() as duck:
+        count = duck.execute(f"SELECT count(*) FROM ({source.query})", source.parameters).fetchone()
+    # As it lies there: nothing was copied to be read row by row.
+    assert count == (800_000,) and source.parameters["path"] == str(path)
+
+
 def test_title_row_is_loaded_as_it_is(tmp_path: Path) -> None:
     names, rows, _ = read(tmp_path, b"DATA PENDUDUK\nkode,nama\n01,x\n")
     assert names == ["DATA PENDUDUK", "kolom_2"] and rows == [["kode", "nama"], ["01", "x"]]
