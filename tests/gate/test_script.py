@@ -153,7 +153,22 @@ def _world(world: World) -> dict[str, str]:
             email=f"skrip-{number}@example.id", password="rahasia-123",
         )  # fmt: skip
         made[f"script {number}"] = dataset["name"]
+        made[f"returned {number}"] = _returned(world, text)
     return made
+
+
+def _returned(world: World, text: str) -> str:
+    """Name of a dataset that came back with comments on two fields, one of them answered."""
+    dataset = world.at("diajukan")
+    id_, resource = dataset["id"], dataset["resources"][0]["id"]
+    fields = ("definisi", f"resources/{resource}/variabel/1/definisi")
+    world.move("walidata", id_, "kembalikan", note=text,
+               comments=[{"field": field, "body": text} for field in fields])  # fmt: skip
+    sent = world.call("satudata_comment_list", "produsen_dinkes", id=id_)["results"]
+    world.call(
+        "satudata_comment_create", "produsen_dinkes", id=id_, parent=sent[0]["id"], body=text
+    )
+    return dataset["name"]
 
 
 #: Pages, and who opens them (None: the public); `{dataset}` and the like name what is full of it.
@@ -168,6 +183,11 @@ PAGES: tuple[tuple[str, str | None], ...] = (
     ("/dataset/{dataset}/riwayat", "walidata"),
     ("/dataset/{dataset}/riwayat", "produsen_dinkes"),
     ("/dataset/{dataset}/metadata", "produsen_dinkes"),
+    ("/dataset/groups/{dataset}", "produsen_dinkes"),
+    ("/dataset/{returned}/perbaikan", "produsen_dinkes"),
+    ("/dataset/{returned}/pemeriksaan", "walidata"),
+    ("/dataset/{returned}/riwayat", "produsen_dinkes"),
+    ("/dataset/edit/{returned}", "produsen_dinkes"),
     ("/dataset/{dataset}/resource/{resource}", "walidata"),
     ("/dataset/{dataset}/resource/{resource}/edit", "produsen_dinkes"),
     ("/dataset/{dataset}/resource/{resource}/views", "produsen_dinkes"),
@@ -179,6 +199,7 @@ PAGES: tuple[tuple[str, str | None], ...] = (
     ("/satudata/antrean", "walidata"),
     ("/satudata/antrean?status=terbit&q=%3Cscript%3Esdxss()", "walidata"),
     ("/satudata/tugas", "produsen_dinkes"),
+    ("/satudata/pemberitahuan", "produsen_dinkes"),
     ("/satudata/kegiatan/pilihan", "produsen_dinkes"),
     ("/organization/", None),
     ("/organization/skrip-organization-{number}", None),
@@ -202,8 +223,8 @@ def pages(app: CKANTestApp, world: World) -> Iterator[Any]:
 
     def open_(path: str, who: str | None, number: int) -> Any:
         named = {
-            key: made[f"{key} {number}"] for key in ("kegiatan", "resource", "view") if
-            f"{key} {number}" in made
+            key: made[f"{key} {number}"] for key in ("kegiatan", "resource", "view", "returned")
+            if f"{key} {number}" in made
         }  # fmt: skip
         address = path.format(dataset=made[f"script {number}"], number=number, **named)
         headers = {}
