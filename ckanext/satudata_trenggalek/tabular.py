@@ -35,7 +35,7 @@ MAX_NAME = 63
 #: Longest row of a CSV, in bytes (a village's boundary as text has about 1 MB).
 MAX_ROW = 1 << 24
 #: For DuckDB. Beside it a load needs little: rows pass through a pipe.
-MEMORY = "256MB"
+MEMORY = "192MB"
 #: Names that PostgreSQL keeps for itself.
 _SYSTEM_NAMES = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
