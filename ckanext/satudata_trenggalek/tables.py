@@ -105,7 +105,8 @@ def _copy(cursor: Any, source: tabular.Source, plan: checks.Plan) -> None:
 
     def produce() -> None:
         try:
-            with tabular.duck() as duck:
+            # One thread: two would gather rows in order faster than PostgreSQL takes them.
+            with tabular.duck(threads=1) as duck:
                 # Quoted, since PostgreSQL takes a line "\\." for the end of the data.
                 duck.execute(
                     f"COPY (SELECT {cells} FROM ({source.query})) TO '/dev/fd/{writer}' "

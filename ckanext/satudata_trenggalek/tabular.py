@@ -220,12 +220,12 @@ def _duck_query(
 
 
 @contextlib.contextmanager
-def duck() -> Iterator[duckdb.DuckDBPyConnection]:
+def duck(threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB that keeps within `MEMORY`."""
     with (
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(
-            config={"memory_limit": MEMORY, "threads": 2, "temp_directory": spill}
+            config={"memory_limit": MEMORY, "threads": threads, "temp_directory": spill}
         ) as connection,
     ):
         yield connection
