@@ -22,9 +22,7 @@ case $1 in
         # The commands of deploy/crontab; the image has no cron.
         minute=0
         while :; do
-            ckan satudata anchor || true
-            ckan satudata notify || true
-            ckan satudata publish-due || true
+            ckan satudata due || true
             if [ $((minute % 5)) = 0 ]; then
                 # From 08.00 WIB on; the same reminder is not queued twice.
                 case $(date -u +%H) in 01) ckan satudata remind || true ;; esac

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from ckanext.satudata_trenggalek.workflow import service
 
 __all__ = ["satudata"]
 
+log = logging.getLogger(__name__)
+
 
 @click.group(short_help="Satu Data Trenggalek.")
 def satudata() -> None:
@@ -30,7 +33,8 @@ def _finish(problems: list[str], fine: str) -> None:
         click.secho(problem, fg="red")
     if problems:
         sys.exit(1)
-    click.secho(fine, fg="green")
+    if fine:
+        click.secho(fine, fg="green")
 
 
 @satudata.command()
@@ -116,6 +120,27 @@ def notify(context: click.Context) -> None:
         raise click.ClickException(str(error)) from None
     if report.sent or report.dropped or report.delayed or report.lost:
         click.echo(report)
+
+
+@satudata.command()
+@click.pass_context
+def due(context: click.Context) -> None:
+    """What each minute brings: publication at a set time, anchors, mail; one start of CKAN for all.
+
+    Each runs although another fails; ends with non-zero then.
+    """
+    failed = []
+    for command in (publish_due, anchor, notify):
+        try:
+            context.invoke(command)
+        except click.ClickException as error:
+            failed.append(f"{command.name}: {error.message}")
+        except Exception as error:
+            log.exception("%s failed", command.name)
+            failed.append(f"{command.name}: {error}")
+        finally:
+            core.Session.remove()
+    _finish(failed, "")
 
 
 @satudata.group()
