@@ -26,8 +26,8 @@ case $1 in
             if [ $((minute % 5)) = 0 ]; then
                 # From 08.00 WIB on; the same reminder is not queued twice.
                 case $(date -u +%H) in 01) ckan satudata remind || true ;; esac
-                case $(date -u +%M) in 0[0-4]) ckan satudata reconcile --fix || true ;; esac
             fi
+            if [ $((minute % 10)) = 0 ]; then ckan satudata reconcile --fix || true; fi
             minute=$((minute + 1))
             sleep 60
         done
