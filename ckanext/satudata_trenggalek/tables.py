@@ -220,7 +220,7 @@ _WANTED = f"""
 #: Rows of satudata_table that no such resource stands behind any more.
 _ORPHANS = f"""
     SELECT t.resource_id FROM satudata_table t LEFT JOIN resource r ON r.id = t.resource_id
-    WHERE t.resource_id NOT IN (SELECT id FROM ({_WANTED}) w)"""
+    WHERE NOT EXISTS (SELECT FROM ({_WANTED}) w WHERE w.id = t.resource_id)"""
 
 WAITING = N_("Antrean pekerjaan tidak dapat dihubungi; pemuatan dicoba lagi secara otomatis.")
 BUSY = N_(

@@ -168,21 +168,24 @@ def after_dataset_create(context: Any, package: dict[str, Any]) -> None:
 
 
 #: The groups of topics in which a dataset is, and that of its topic. Built once, as reading._ROWS.
-_TOPICS = (
-    sa.select(core.group_table.c.id, core.group_table.c.name, core.member_table.c.state)
-    .outerjoin(
-        core.member_table,
-        sa.and_(
-            core.member_table.c.group_id == core.group_table.c.id,
-            core.member_table.c.table_name == "package",
-            core.member_table.c.table_id == sa.bindparam("package"),
-        ),
+_members = (
+    sa.select(core.member_table.c.group_id, core.member_table.c.state)
+    .where(
+        core.member_table.c.table_name == "package",
+        core.member_table.c.table_id == sa.bindparam("package"),
     )
+    # By the dataset: else PostgreSQL may read all that a topic has.
+    .offset(0)
+    .subquery()
+)
+_TOPICS = (
+    sa.select(core.group_table.c.id, core.group_table.c.name, _members.c.state)
+    .outerjoin(_members, _members.c.group_id == core.group_table.c.id)
     .where(
         core.group_table.c.name.in_(sa.bindparam("topics", expanding=True)),
         core.group_table.c.state == "active",
         sa.or_(
-            core.member_table.c.state == "active",
+            _members.c.state == "active",
             core.group_table.c.name == sa.bindparam("chosen"),
         ),
     )
