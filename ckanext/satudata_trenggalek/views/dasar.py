@@ -5,6 +5,7 @@ A view asks the API what a program could ask and shows the answer; who may do wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -98,6 +99,17 @@ def send_again() -> str:
 def ask(action: str, **data: Any) -> Any:
     """The answer of an action to the reader."""
     return tk.get_action(action)({}, data)
+
+
+def every(action: str, **data: Any) -> Iterator[dict[str, Any]]:
+    """All results of an action that gives the reader at most 100 at once."""
+    seen = 0
+    while True:
+        found = ask(action, **data, limit=100, offset=seen)
+        yield from found["results"]
+        seen += len(found["results"])
+        if not found["results"] or seen >= found["count"]:
+            return
 
 
 def missing() -> NoReturn:

@@ -15,7 +15,7 @@ from ckan.lib.pagination import Page
 from flask.typing import ResponseReturnValue as Response
 
 from ckanext.satudata_trenggalek.exchange import guarded
-from ckanext.satudata_trenggalek.views.dasar import ask, satudata
+from ckanext.satudata_trenggalek.views.dasar import ask, every, satudata
 from ckanext.satudata_trenggalek.views.dasar import status as status_of
 from ckanext.satudata_trenggalek.workflow import table
 
@@ -48,12 +48,7 @@ _KINDS: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 def _all(id: str) -> list[dict[str, Any]]:
     """Every event, oldest first; `new_content` says whether it tells of content not told before."""
-    events: list[dict[str, Any]] = []
-    while True:
-        found = ask("satudata_history_list", id=id, limit=100, offset=len(events))
-        events += found["results"]
-        if not found["results"] or len(events) >= found["count"]:
-            break
+    events = list(every("satudata_history_list", id=id))
     known = ""
     for event in events:
         content = event["content_hash"] or known
@@ -70,16 +65,11 @@ def _comment_ids(event: dict[str, Any]) -> list[str]:
 
 def _comments(id: str) -> dict[str, dict[str, Any]]:
     """Every comment of a dataset by its id, replies too."""
-    found: dict[str, dict[str, Any]] = {}
-    threads = 0
-    while True:
-        part = ask("satudata_comment_list", id=id, limit=100, offset=threads)
-        threads += len(part["results"])
-        for thread in part["results"]:
-            for comment in (thread, *thread["replies"]):
-                found[comment["id"]] = comment
-        if not part["results"] or threads >= part["count"]:
-            return found
+    return {
+        comment["id"]: comment
+        for thread in every("satudata_comment_list", id=id)
+        for comment in (thread, *thread["replies"])
+    }
 
 
 @satudata.route("/dataset/<id>/riwayat")
@@ -128,22 +118,16 @@ COLUMNS = (
 def _events(id: str) -> Iterator[dict[str, Any]]:
     """All events, oldest first, with their comments; read page by page."""
     comments = _comments(id)
-    offset = 0
-    while True:
-        found = ask("satudata_history_list", id=id, limit=100, offset=offset)["results"]
-        for event in found:
-            told = [comments[id] for id in _comment_ids(event) if id in comments]
-            yield {
-                **event,
-                "comments": [
-                    {key: c[key] for key in ("id", "parent", "field", "label", "row", "body",
-                                             "author", "peran", "round", "at", "state")}
-                    for c in told
-                ],
-            }  # fmt: skip
-        offset += len(found)
-        if not found:
-            return
+    for event in every("satudata_history_list", id=id):
+        told = [comments[id] for id in _comment_ids(event) if id in comments]
+        yield {
+            **event,
+            "comments": [
+                {key: c[key] for key in ("id", "parent", "field", "label", "row", "body",
+                                         "author", "peran", "round", "at", "state")}
+                for c in told
+            ],
+        }  # fmt: skip
 
 
 def _file(status: dict[str, Any], extension: str, type_: str, parts: Iterator[str]) -> Response:

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue as Response
 
 from ckanext.satudata_trenggalek import helpers as h
 from ckanext.satudata_trenggalek.views.antrean import PAGES
-from ckanext.satudata_trenggalek.views.dasar import ask, refuse, satudata
+from ckanext.satudata_trenggalek.views.dasar import ask, every, refuse, satudata
 from ckanext.satudata_trenggalek.views.dasar import status as status_of
 from ckanext.satudata_trenggalek.workflow import table
 
@@ -109,12 +109,7 @@ def perbaikan(id: str) -> Response:
             return tk.redirect_to(
                 tk.url_for("satudata.perbaikan", id=status["name"]) + f"#komentar-{parent}"
             )
-    points: list[dict[str, Any]] = []
-    while True:
-        found = ask("satudata_comment_list", id=status["id"], limit=100, offset=len(points))
-        points += found["results"]
-        if not found["results"] or len(points) >= found["count"]:
-            break
+    points = list(every("satudata_comment_list", id=status["id"]))
     # First what is not touched yet; a changed field answers its point when it is submitted.
     rank = {"open": 0, "answered": 2, "done": 3}
     for point in points:
