@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 
 from ckanext.satudata_trenggalek.views import riwayat, tugas
+from ckanext.satudata_trenggalek.workflow.table import EDITABLE
 from tests.world import World
 
 Page = Callable[..., Any]
@@ -233,7 +234,7 @@ def test_tasks_of_another_office_stay_theirs(get: Page, world: World) -> None:
 def test_counter_of_tasks_is_of_ones_own_office(get: Page, world: World) -> None:
     """Forum see every office's datasets in the list; the work of others is not theirs."""
     world.draft()
-    own = world.call("satudata_queue_list", "forum", organization="bappeda", status=["draf"])
+    own = world.call("satudata_queue_list", "forum", organization="bappeda", status=list(EDITABLE))
     assert f"Tugas {own['count']} " in text(get("forum", "/"))
     world.draft("forum", owner_org="bappeda")
     assert f"Tugas {own['count'] + 1} " in text(get("forum", "/"))
