@@ -2,8 +2,7 @@
 
 The portal's job: look at every value (types, personal data, kode wilayah), load, index, swap.
 The bare way: DuckDB -> COPY -> the full-text column and its index, everything text.
-First, in processes of their own: how much more memory the job needs for five times the rows, from
-where DuckDB has filled what it may take (`MEMORY` in tabular.py) on.
+First, in processes of their own: how much more memory the job needs for ten times the rows.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ import duckdb
 
 #: What this file is called with to do the job alone.
 JOB = "--job"
-#: So much more memory may five times the rows need: what an allocator keeps differs a little.
+#: So much more memory may ten times the rows need: what an allocator keeps differs a little.
 FLAT = 1.15
 ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = {
@@ -144,22 +143,22 @@ def peak(id_: str, rows: int) -> float:
 
 
 def flat(folder: str, rows: int) -> bool:
-    """Whether the job needs no more memory for five times the rows."""
+    """Whether the job needs no more memory for ten times the rows."""
     peaks = []
-    for count in (rows, 5 * rows):
+    for count in (rows, 10 * rows):
         path = f"{folder}/memory.csv"
         write(path, count)
         peaks.append(peak(upload(path), count))
     kept = peaks[1] <= FLAT * peaks[0]
     print(
-        f"memory: {peaks[0]:.0f} MiB for {rows} rows, {peaks[1]:.0f} MiB for {5 * rows}, limit"
+        f"memory: {peaks[0]:.0f} MiB for {rows} rows, {peaks[1]:.0f} MiB for {10 * rows}, limit"
         f" {FLAT:g} x: {'kept' if kept else 'EXCEEDED'}"
     )
     return kept
 
 
 def main() -> None:
-    asked = common.arguments(__doc__, rows=1_000_000, runs=3, memory=2_000_000)
+    asked = common.arguments(__doc__, rows=1_000_000, runs=3, memory=1_000_000)
     common.ckan()
     with tempfile.TemporaryDirectory() as folder:
         kept = [flat(folder, asked.memory)] if asked.memory else []

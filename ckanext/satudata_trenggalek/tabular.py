@@ -34,6 +34,8 @@ MAX_COLUMNS = 500
 MAX_NAME = 63
 #: Longest row of a CSV, in bytes (a village's boundary as text has about 1 MB).
 MAX_ROW = 1 << 24
+#: Longer rows are rare, and reading them takes much more memory (see `_duck_query`).
+USUAL_ROW = 1 << 21
 #: For DuckDB. Beside it a load needs little: rows pass through a pipe.
 MEMORY = "192MB"
 #: Names that PostgreSQL keeps for itself.
@@ -190,13 +192,15 @@ def read_csv(path: str, extension: str, folder: str) -> Source:
         raise Rejected(HEADER_ONLY)
     if len(header) > MAX_COLUMNS:
         _columns(header, len(header))
-    query, parameters = _duck_query(
-        path, len(header), mark, header=True, skip=skip + _blank_lines(sample)
-    )
-    problem = _duck_refuses(query, parameters, first)
-    if problem is None:
-        names, labels, notes = _columns(header, len(header))
-        return Source(names, labels, query, parameters, notes)
+    problem = None
+    for longest in (USUAL_ROW, MAX_ROW):
+        query, parameters = _duck_query(
+            path, len(header), mark, True, skip + _blank_lines(sample), longest
+        )
+        problem = _duck_refuses(query, parameters, first)
+        if problem is None:
+            names, labels, notes = _columns(header, len(header))
+            return Source(names, labels, query, parameters, notes)
     log.info("DuckDB refuses %s, reading it row by row: %s", path, problem)
     return _read_ragged(path, mark, skip, header, folder)
 
@@ -207,14 +211,20 @@ def _blank_lines(text: str) -> int:
 
 
 def _duck_query(
-    path: str, width: int, mark: str = ",", header: bool = False, skip: int = 0
+    path: str,
+    width: int,
+    mark: str = ",",
+    header: bool = False,
+    skip: int = 0,
+    longest: int = MAX_ROW,
 ) -> tuple[str, dict[str, Any]]:
     columns = ", ".join(f"c{i}: 'VARCHAR'" for i in range(width))
     return (
         f"SELECT * FROM read_csv($path, columns={{{columns}}}, auto_detect=false, header={header}, "
         f"skip={skip}, delim=$mark, quote='\"', escape='\"', strict_mode=true, "
-        # Its own choice, sixteen of the longest rows, is more than all the memory it may take.
-        f"null_padding=false, max_line_size={MAX_ROW}, buffer_size={2 * MAX_ROW})",
+        # Several are read at once; its own choice, sixteen of the longest rows, is more than all
+        # the memory that it may take.
+        f"null_padding=false, max_line_size={longest}, buffer_size={2 * longest})",
         {"path": path, "mark": mark},
     )
 

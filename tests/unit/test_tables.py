@@ -166,7 +166,6 @@ def test_a_file_larger_than_the_memory_is_read_by_duckdb(
 ) -> None:
     """Its longest row bounds what is kept of it, not its size."""
     monkeypatch.setattr(tabular, "MEMORY", "12MB")
-    monkeypatch.setattr(tabular, "MAX_ROW", 1 << 20)
     path = tmp_path / "besar.csv"
     with path.open("w") as text:
         text.write("kode,uraian\n" + "35.03.01,Panggul dan sekitarnya\n" * 800_000)
@@ -175,6 +174,16 @@ def test_a_file_larger_than_the_memory_is_read_by_duckdb(
         count = duck.execute(f"SELECT count(*) FROM ({source.query})", source.parameters).fetchone()
     # As it lies there: nothing was copied to be read row by row.
     assert count == (800_000,) and source.parameters["path"] == str(path)
+
+
+def test_a_row_longer_than_usual_is_read_as_it_lies_there(tmp_path: Path) -> None:
+    boundary = "x" * (tabular.USUAL_ROW + 1)
+    path = tmp_path / "batas.csv"
+    path.write_text(f"desa,batas\nNglebeng,{boundary}\nPanggul,\n")
+    with tabular.read(str(path), "csv") as source, tabular.duck() as duck:
+        rows = duck.execute(source.query, source.parameters).fetchall()
+    assert rows == [("Nglebeng", boundary), ("Panggul", None)]
+    assert source.parameters["path"] == str(path)
 
 
 def test_title_row_is_loaded_as_it_is(tmp_path: Path) -> None:
