@@ -13,6 +13,8 @@ import pytest
 import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 
+from ckanext.satudata_trenggalek import helpers
+from ckanext.satudata_trenggalek.logic import queue
 from ckanext.satudata_trenggalek.views import riwayat, tugas
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE
 from tests.world import World
@@ -180,6 +182,20 @@ def test_a_page_that_is_no_more(get: Page) -> None:
     """The last page empties while it is looked at."""
     gone = get("walidata", "/satudata/antrean?q=tidak-ada-yang-begini&page=3")
     assert gone.status_code == 302 and "page" not in gone.location
+
+
+def test_counts_end_and_say_so(get: Page, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above 1.000, with a smaller end."""
+    for module in (queue, helpers):
+        monkeypatch.setattr(module, "MOST", 2)
+    for _ in range(4):
+        world.at("diajukan")
+    found = world.call("satudata_queue_list", "walidata", status=["diajukan"])
+    assert found["count"] == found["facets"]["status"]["diajukan"] == 3
+    assert {row["count"] for row in found["facets"]["organization"]} == {None}
+    assert "Perlu diperiksa 2+ " in text(get("walidata", "/satudata/antrean"))
+    monkeypatch.undo()
+    assert helpers.satudata_jumlah(1000) == "1.000" and helpers.satudata_jumlah(1001) == "1.000+"
 
 
 # Own work ----------------------------------------------------------------------------------------
