@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
 import ckan.model as model
@@ -209,6 +210,28 @@ def test_no_cache_keeps_what_somebody_may_see(portal: Portal, status: str) -> No
                 # What everybody is told is the same for all, and a cache may keep it.
                 assert "no-store" not in told, (user, name)
             assert answer.headers["X-Content-Type-Options"] == "nosniff", name
+
+
+def test_browsers_keep_what_never_changes(portal: Portal) -> None:
+    """Stylesheets and scripts by the hash in their names; pages, pictures and what is not there
+    are asked for again."""
+    page = portal.request(None, "/").get_data(as_text=True)
+    assets = set(re.findall(r'(?:href|src)="(/webassets/[^"]+)"', page))
+    assert len(assets) > 5
+    for user in ("produsen_dinkes", None):
+        for path in assets:
+            answer = portal.request(user, path)
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            # Of no session: a cache in front of the portal may hand it to anybody.
+            assert not {"Vary", "Set-Cookie"} & set(answer.headers.keys()), path
+        gone = portal.request(user, "/webassets/base/00000000_main.css")
+        assert gone.status_code == 404
+        for answer in (
+            gone,
+            portal.request(user, "/"),
+            portal.request(user, "/satudata_trenggalek/logo.svg"),
+        ):
+            assert "immutable" not in answer.headers.get("Cache-Control", "")
 
 
 def test_part_of_a_file(portal: Portal) -> None:
