@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import duckdb
-
 from . import personal, schema, tabular, wilayah
 from .columns import BIGINT_DIGITS, KINDS, Kind
 from .findings import FEW, Finding, Tally, shown_name
@@ -68,46 +66,44 @@ def examine(source: tabular.Source, variabel: list[Row], koma: bool) -> Plan:
     """
     rows = declared(source.names, variabel)
     findings = list(source.findings)
-    with tabular.duck() as duck:
-        table = f"({source.query})"
-        first = duck.execute(f"SELECT * FROM {table} LIMIT 1", source.parameters).fetchone()
-        title = _title(source.labels, first)
-        findings += title
-        # Names that are none would only be told one by one.
-        if variabel and not title and not any(f["blocking"] for f in _merged(findings)):
-            findings += _unmatched(source.names, rows, variabel)
-        counter = _Counter(duck, table, source.parameters)
-        kinds = [KINDS.get(str(row.get("tipe_data"))) for row in rows]
-        for i, kind in enumerate(kinds):
-            if kind:
-                counter.add(("tipe", i), f"NOT {kind.fits(f'c{i}', koma)}")
-                if not kind.calendar:
-                    counter.add(("zero", i), f"regexp_matches(c{i}, '^\\s*-?0[0-9]')")
-            counter.add(("data_pribadi", i), _personal_values(f"c{i}", source.labels[i]))
-            if personal.is_personal(source.labels[i]):
-                findings.append(
-                    Tally(1).finding("data_pribadi", blocking=True, header=True, number=i + 1)
+    first = source.execute(f"SELECT * FROM {source.table} LIMIT 1").fetchone()
+    title = _title(source.labels, first)
+    findings += title
+    # Names that are none would only be told one by one.
+    if variabel and not title and not any(f["blocking"] for f in _merged(findings)):
+        findings += _unmatched(source.names, rows, variabel)
+    counter = _Counter(source)
+    kinds = [KINDS.get(str(row.get("tipe_data"))) for row in rows]
+    for i, kind in enumerate(kinds):
+        if kind:
+            counter.add(("tipe", i), f"NOT {kind.fits(f'c{i}', koma)}")
+            if not kind.calendar:
+                counter.add(("zero", i), f"regexp_matches(c{i}, '^\\s*-?0[0-9]')")
+        counter.add(("data_pribadi", i), _personal_values(f"c{i}", source.labels[i]))
+        if personal.is_personal(source.labels[i]):
+            findings.append(
+                Tally(1).finding("data_pribadi", blocking=True, header=True, number=i + 1)
+            )
+    found = counter.found()
+    for (what, i), tally in found.items():
+        name = shown_name(source.names[i], i + 1)
+        if what == "data_pribadi":
+            findings.append(tally.finding(what, column=name, blocking=True))
+        elif what == "tipe":
+            findings.append(
+                tally.finding(
+                    what,
+                    column=name,
+                    declared=rows[i]["tipe_data"],
+                    zero=("zero", i) in found,
+                    blocking=False,
                 )
-        found = counter.found()
-        for (what, i), tally in found.items():
-            name = shown_name(source.names[i], i + 1)
-            if what == "data_pribadi":
-                findings.append(tally.finding(what, column=name, blocking=True))
-            elif what == "tipe":
-                findings.append(
-                    tally.finding(
-                        what,
-                        column=name,
-                        declared=rows[i]["tipe_data"],
-                        zero=("zero", i) in found,
-                        blocking=False,
-                    )
-                )
-        for i in range(len(kinds)):
-            if ("tipe", i) in found:
-                kinds[i] = None
-        wide = _wide(duck, table, source.parameters, kinds, koma)
-        findings += _areas(duck, table, source, rows)
+            )
+    for i in range(len(kinds)):
+        if ("tipe", i) in found:
+            kinds[i] = None
+    wide = _wide(source, kinds, koma)
+    findings += _areas(source, rows)
     columns = [
         Column(
             name,
@@ -163,10 +159,8 @@ def _personal_values(column: str, label: str) -> str:
 class _Counter:
     """Conditions on rows: all are counted at once, then rows are looked up of those that hold."""
 
-    def __init__(
-        self, duck: duckdb.DuckDBPyConnection, table: str, parameters: dict[str, Any]
-    ) -> None:
-        self.duck, self.table, self.parameters = duck, table, parameters
+    def __init__(self, source: tabular.Source) -> None:
+        self.source = source
         self.conditions: dict[tuple[str, int], str] = {}
 
     def add(self, key: tuple[str, int], condition: str) -> None:
@@ -174,29 +168,30 @@ class _Counter:
 
     def found(self) -> dict[tuple[str, int], Tally]:
         """Tally of each condition that holds somewhere."""
-        counts = self._row([f"count(*) FILTER ({c})" for c in self.conditions.values()], self.table)
+        counts = self._row(
+            [f"count(*) FILTER ({c})" for c in self.conditions.values()], self.source.table
+        )
         held = [key for key, count in zip(self.conditions, counts, strict=True) if count]
         if not held:
             return {}
-        numbered = f"(SELECT row_number() OVER () AS rn, * FROM {self.table})"
         rows = self._row(
-            [f"min(rn, {FEW}) FILTER ({self.conditions[key]})" for key in held], numbered
+            [f"min(rn, {FEW}) FILTER ({self.conditions[key]})" for key in held],
+            _numbered(self.source),
         )
         counted = dict(zip(self.conditions, counts, strict=True))
         return {key: Tally(counted[key], list(few)) for key, few in zip(held, rows, strict=True)}
 
     def _row(self, expressions: list[str], table: str) -> tuple[Any, ...]:
         query = f"SELECT {', '.join(expressions)} FROM {table}"
-        return self.duck.execute(query, self.parameters).fetchone() or ()
+        return self.source.execute(query).fetchone() or ()
 
 
-def _wide(
-    duck: duckdb.DuckDBPyConnection,
-    table: str,
-    parameters: dict[str, Any],
-    kinds: list[Kind | None],
-    koma: bool,
-) -> set[int]:
+def _numbered(source: tabular.Source) -> str:
+    """The rows, each with its number `rn`, for FROM: DuckDB counts them in one thread."""
+    return f"(SELECT row_number() OVER () AS rn, * FROM {source.table})"
+
+
+def _wide(source: tabular.Source, kinds: list[Kind | None], koma: bool) -> set[int]:
     """Positions of the columns of whole numbers that a bigint does not hold."""
     whole = [i for i, kind in enumerate(kinds) if kind and kind.postgres == "bigint"]
     if not whole:
@@ -204,24 +199,21 @@ def _wide(
     digits = ", ".join(
         f"max(length(ltrim({KINDS['integer'].cast(f'c{i}', koma)}, '-')))" for i in whole
     )
-    longest = duck.execute(f"SELECT {digits} FROM {table}", parameters).fetchone() or ()
+    longest = source.execute(f"SELECT {digits} FROM {source.table}").fetchone() or ()
     return {i for i, n in zip(whole, longest, strict=True) if (n or 0) > BIGINT_DIGITS}
 
 
-def _areas(
-    duck: duckdb.DuckDBPyConnection, table: str, source: tabular.Source, rows: list[Row]
-) -> list[Finding]:
+def _areas(source: tabular.Source, rows: list[Row]) -> list[Finding]:
     """What is wrong with kode wilayah and names; each different row is looked at once."""
     positions = [i for i, row in enumerate(rows) if row.get("kode_referensi") in wilayah.SYSTEMS]
     if not positions:
         return []
     systems = [str(rows[i]["kode_referensi"]) for i in positions]
     cells = ", ".join(f"trim(c{i})" for i in positions)
-    numbered = f"(SELECT row_number() OVER () AS rn, * FROM {table})"
-    query = f"SELECT {cells}, count(*), min(rn, {FEW}) FROM {numbered} GROUP BY ALL"
+    query = f"SELECT {cells}, count(*), min(rn, {FEW}) FROM {_numbered(source)} GROUP BY ALL"
     tallies: dict[tuple[int, str], Tally] = {}
     names: dict[tuple[int, str], list[str]] = {}
-    result = duck.execute(query, source.parameters)
+    result = source.execute(query)
     while batch := result.fetchmany(_BATCH):
         for *values, count, few in batch:
             for position, problem, desa in wilayah.check(systems, values):

@@ -105,14 +105,13 @@ def _copy(cursor: Any, source: tabular.Source, plan: checks.Plan) -> None:
 
     def produce() -> None:
         try:
-            # One thread: two would gather rows in order faster than PostgreSQL takes them.
-            with tabular.duck(threads=1) as duck:
-                # Quoted, since PostgreSQL takes a line "\\." for the end of the data.
-                duck.execute(
-                    f"COPY (SELECT {cells} FROM ({source.query})) TO '/dev/fd/{writer}' "
-                    "(FORMAT csv, HEADER false, FORCE_QUOTE (c0), USE_TMP_FILE false)",
-                    source.parameters,
-                )
+            # Two would gather rows in order faster than PostgreSQL takes them.
+            source.duck.execute("SET threads = 1")
+            # Quoted, since PostgreSQL takes a line "\\." for the end of the data.
+            source.execute(
+                f"COPY (SELECT {cells} FROM {source.table}) TO '/dev/fd/{writer}' "
+                "(FORMAT csv, HEADER false, FORCE_QUOTE (c0), USE_TMP_FILE false)"
+            )
         except BaseException as error:  # told in the thread that asked
             failed.append(error)
         finally:

@@ -54,12 +54,23 @@ class Source:
     names: list[str]
     #: Header cell of each column as it stands in the file.
     labels: list[str]
+    #: Keeps within `MEMORY`; one for all that is asked, since to start it takes 20 ms.
+    duck: duckdb.DuckDBPyConnection
     #: Gives columns c0, c1, ... as text, empty cells as NULL, rows in the order of the file.
     query: str
     parameters: dict[str, Any]
     notes: list[Told] = field(default_factory=list)
     #: What was seen while reading; the rest is seen by `findings.examine`.
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def table(self) -> str:
+        """The rows, for FROM."""
+        return f"({self.query})"
+
+    def execute(self, query: str) -> duckdb.DuckDBPyConnection:
+        """Runs a query on `table`."""
+        return self.duck.execute(query, self.parameters)
 
 
 def column_names(header: Iterable[Any]) -> list[str]:
@@ -174,13 +185,14 @@ def _start(path: str, extension: str) -> tuple[str, str, int]:
     return mark, sample[told.end() if told else 0 :], 1 if told else 0
 
 
-def read_csv(path: str, extension: str, folder: str) -> Source:
+def read_csv(path: str, extension: str, folder: str, duck: duckdb.DuckDBPyConnection) -> Source:
     """A CSV or TSV file in UTF-8.
 
     Args:
         path: of the file.
         extension: "csv" or "tsv", a hint.
         folder: where a copy may be written.
+        duck: reads it.
 
     Raises:
         Rejected: empty, header only, too wide, broken quotes.
@@ -197,12 +209,12 @@ def read_csv(path: str, extension: str, folder: str) -> Source:
         query, parameters = _duck_query(
             path, len(header), mark, True, skip + _blank_lines(sample), longest
         )
-        problem = _duck_refuses(query, parameters, first)
+        problem = _duck_refuses(duck, query, parameters, first)
         if problem is None:
             names, labels, notes = _columns(header, len(header))
-            return Source(names, labels, query, parameters, notes)
+            return Source(names, labels, duck, query, parameters, notes)
     log.info("DuckDB refuses %s, reading it row by row: %s", path, problem)
-    return _read_ragged(path, mark, skip, header, folder)
+    return _read_ragged(path, mark, skip, header, folder, duck)
 
 
 def _blank_lines(text: str) -> int:
@@ -229,35 +241,25 @@ def _duck_query(
     )
 
 
-@contextlib.contextmanager
-def duck(threads: int = 2) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB that keeps within `MEMORY`."""
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(
-            config={"memory_limit": MEMORY, "threads": threads, "temp_directory": spill}
-        ) as connection,
-    ):
-        yield connection
-
-
-def _duck_refuses(query: str, parameters: dict[str, Any], first: list[str]) -> str | None:
+def _duck_refuses(
+    duck: duckdb.DuckDBPyConnection, query: str, parameters: dict[str, Any], first: list[str]
+) -> str | None:
     """Why DuckDB can't read the whole file this way; None when it can.
 
     Args:
+        duck: reads it.
         query: see `_duck_query`.
         parameters: of the query.
         first: the first row after the header, as Python reads it.
     """
-    with duck() as connection:
-        try:
-            row = connection.execute(query + " LIMIT 1", parameters).fetchone()
-            if row is None or [cell or "" for cell in row] != first:
-                return "other first row"
-            connection.execute(f"SELECT count(COLUMNS(*)) FROM ({query})", parameters)
-        except duckdb.Error as error:
-            # Its message quotes the file, which may hold personal data.
-            return type(error).__name__
+    try:
+        row = duck.execute(query + " LIMIT 1", parameters).fetchone()
+        if row is None or [cell or "" for cell in row] != first:
+            return "other first row"
+        duck.execute(f"SELECT count(COLUMNS(*)) FROM ({query})", parameters)
+    except duckdb.Error as error:
+        # Its message quotes the file, which may hold personal data.
+        return type(error).__name__
     return None
 
 
@@ -270,7 +272,14 @@ def _copy(folder: str, rows: Iterable[list[str]], width: int) -> tuple[str, dict
     return _duck_query(path, width)
 
 
-def _read_ragged(path: str, mark: str, skip: int, header: list[str], folder: str) -> Source:
+def _read_ragged(
+    path: str,
+    mark: str,
+    skip: int,
+    header: list[str],
+    folder: str,
+    duck: duckdb.DuckDBPyConnection,
+) -> Source:
     """Rows of unequal length: nothing is dropped, and it is said where they are."""
 
     def rows() -> Iterator[tuple[int, list[str]]]:
@@ -301,16 +310,19 @@ def _read_ragged(path: str, mark: str, skip: int, header: list[str], folder: str
         if numbers:
             values = {"n": len(numbers), "columns": len(header), "rows": few(numbers)}
             notes.append((text, values))
-    return Source(names, labels, *_copy(folder, (row for _, row in rows()), width), notes)
+    return Source(names, labels, duck, *_copy(folder, (row for _, row in rows()), width), notes)
 
 
-def read_excel(path: str, commas: Container[str], folder: str) -> Source:
+def read_excel(
+    path: str, commas: Container[str], folder: str, duck: duckdb.DuckDBPyConnection
+) -> Source:
     """The first sheet with content of an XLSX or XLS file.
 
     Args:
         path: of the file.
         commas: names of columns whose numbers are written with a decimal comma.
         folder: where a copy may be written.
+        duck: reads that.
 
     Raises:
         Rejected: no content, header only, too wide, a password, damaged, too large unpacked.
@@ -332,7 +344,7 @@ def read_excel(path: str, commas: Container[str], folder: str) -> Source:
         [filetext.cell_text(cell, c) for cell, c in zip(row, comma, strict=True)]
         for _, row in itertools.islice(filetext.filled(sheet), 1, None)
     )
-    source = Source(names, labels, *_copy(folder, rows, len(names)), notes)
+    source = Source(names, labels, duck, *_copy(folder, rows, len(names)), notes)
     source.findings = [
         *_merged(sheet, top),
         *search_files.beside(path, filled[1:]),
@@ -350,6 +362,10 @@ def _merged(sheet: python_calamine.CalamineSheet, top: int) -> Iterator[Finding]
             yield tally.finding("sel_gabung", blocking=blocking)
 
 
+def _duck(spill: str) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"memory_limit": MEMORY, "threads": 2, "temp_directory": spill})
+
+
 @contextlib.contextmanager
 def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Source]:
     """A file as a table, while the context lasts.
@@ -362,13 +378,13 @@ def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Sou
     Raises:
         Rejected: it can't become a table.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _duck(folder) as duck:
         if extension in ("xlsx", "xls"):
-            yield read_excel(path, commas, folder)
+            yield read_excel(path, commas, folder, duck)
             return
         name = filetext.encoding(path)
         if name == "utf-8-sig":
-            yield read_csv(path, extension, folder)
+            yield read_csv(path, extension, folder, duck)
             return
         recoded = f"{folder}/utf8.csv"
         with (
@@ -377,7 +393,7 @@ def read(path: str, extension: str, commas: Container[str] = ()) -> Iterator[Sou
         ):
             while block := text.read(files.CHUNK):
                 copy.write(block)
-        yield read_csv(recoded, extension, folder)
+        yield read_csv(recoded, extension, folder, duck)
 
 
 def sample(path: str, extension: str, size: int, most: int) -> tuple[list[Any], list[list[Any]]]:

@@ -178,10 +178,11 @@ def made() -> dict[str, Any]:
     return {}
 
 
-def _names(world: World, made: dict[str, Any]) -> dict[str, str]:
+def _made(world: World, made: dict[str, Any]) -> tuple[dict[str, str], set[str]]:
+    """What the addresses name, and all that people wrote: visits change neither."""
     if made.get("world") is not world:
-        made |= {"world": world, "names": pages.names(world)}
-    return made["names"]
+        made |= {"world": world, "names": pages.names(world), "data": _data(world)}
+    return made["names"], made["data"]
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -217,7 +218,7 @@ def _data(world: World) -> set[str]:
 
 def test_every_route_of_ours_is_on_a_list(world: World, made: dict[str, Any], app: Any) -> None:
     routes = app.flask_app.url_map.bind("localhost")
-    names = _names(world, made)
+    names, _ = _made(world, made)
     seen = {
         routes.match(path.format(**names).partition("?")[0])[0]
         for paths in pages.PAGES.values()
@@ -237,7 +238,7 @@ def test_pages(
     visit: Visit, world: World, made: dict[str, Any], foreign: dict[str, Foreign], soak: Soak,
     who: str | None,
 ) -> None:  # fmt: skip
-    names, data = _names(world, made), _data(world)
+    names, data = _made(world, made)
     page = visit(who, viewport=DESK, reduced_motion="reduce")
     wrong: list[str] = []
     for path in pages.PAGES[who]:

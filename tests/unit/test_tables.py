@@ -20,8 +20,8 @@ def read(path: Path, data: bytes, extension: str = "csv") -> tuple[list[str], li
     """Names, rows and notes of a file, through the query that the loader runs."""
     path = path / f"data.{extension}"
     path.write_bytes(data)
-    with tabular.read(str(path), extension) as source, tabular.duck() as duck:
-        rows = duck.execute(source.query, source.parameters).fetchall()
+    with tabular.read(str(path), extension) as source:
+        rows = source.execute(source.query).fetchall()
     notes = findings.tell(findings.keep(*source.notes))
     return source.names, [[cell or "" for cell in row] for row in rows], notes
 
@@ -171,8 +171,8 @@ def test_a_file_larger_than_the_memory_is_read_by_duckdb(
     with path.open("w") as text:
         text.write("kode,uraian\n" + "35.03.01,Panggul dan sekitarnya\n" * 1_500_000)
     assert path.stat().st_size > 2 * 24e6
-    with tabular.read(str(path), "csv") as source, tabular.duck() as duck:
-        count = duck.execute(f"SELECT count(*) FROM ({source.query})", source.parameters).fetchone()
+    with tabular.read(str(path), "csv") as source:
+        count = source.execute(f"SELECT count(*) FROM {source.table}").fetchone()
     # As it lies there: nothing was copied to be read row by row.
     assert count == (1_500_000,) and source.parameters["path"] == str(path)
 
@@ -181,8 +181,8 @@ def test_a_row_longer_than_usual_is_read_as_it_lies_there(tmp_path: Path) -> Non
     boundary = "x" * (tabular.USUAL_ROW + 1)
     path = tmp_path / "batas.csv"
     path.write_text(f"desa,batas\nNglebeng,{boundary}\nPanggul,\n")
-    with tabular.read(str(path), "csv") as source, tabular.duck() as duck:
-        rows = duck.execute(source.query, source.parameters).fetchall()
+    with tabular.read(str(path), "csv") as source:
+        rows = source.execute(source.query).fetchall()
     assert rows == [("Nglebeng", boundary), ("Panggul", None)]
     assert source.parameters["path"] == str(path)
 
