@@ -162,7 +162,6 @@ class Child:
                 from ckanext.satudata_trenggalek.model import ddl
 
                 ddl.install(connection)
-        engine.dispose()
 
         documents: list[dict[str, Any]] = []
         add, pysolr.Solr.add = pysolr.Solr.add, lambda _, docs, **__: documents.extend(docs)
@@ -186,8 +185,10 @@ class Child:
                 solr.add(batch, commit=n == count)
                 batch = []
         self.made = count
-        with core.meta.engine.connect() as connection:  # pyright: ignore
+        # As the owner: of the tables of others PostgreSQL gathers nothing, and says so to nobody.
+        with engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE"))
+        engine.dispose()
 
     def get(self, path: str) -> Any:
         answer = self.client.get(f"{ACTION}/{path}")

@@ -6,6 +6,7 @@ and close what is not in the main database.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import ckan.authz as authz
@@ -19,6 +20,7 @@ from ckanext.satudata_trenggalek import model, peran
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Keys of what we add at reading; core's package_patch sends back what package_show gave.
 PREFIX = "satudata_"
 
@@ -93,9 +95,18 @@ def text(value: Any) -> str | None:
 
 
 def package_of(data: Any, *keys: str) -> core.Package | None:
-    """The dataset that the first of keys with a value names, by id or name."""
+    """The dataset that the first of keys with a value names, by id or name.
+
+    As core's `Package.get`, which asks twice for a name; and what the session holds by its id is
+    not asked for again.
+    """
     name = next((text(data[key]) for key in keys if (data or {}).get(key)), None)
-    return core.Package.get(name) if name else None
+    if not name or _UUID.fullmatch(name):
+        return core.Package.get(name) if name else None
+    columns = core.Package.id, core.Package.name
+    query = sa.select(core.Package).where(sa.or_(*(column == name for column in columns)))
+    # An id goes before a name.
+    return core.Session.scalars(query.order_by(columns[0] != name).limit(1)).first()
 
 
 def package_of_resource(resource_id: Any) -> core.Package | None:

@@ -43,13 +43,24 @@ def _unknown(find: Callable[[Any], core.Package | None], *keys: str) -> Any:
 
 def _show(next_action: Any, context: Any, data_dict: Any) -> Any:
     # Asks for itself, so that the many readers of published data pay for one check only.
-    for key in ("id", "name_or_id"):
+    for key in _NAMES:
         if (data_dict or {}).get(key) is not None and text(data_dict[key]) is None:
             raise tk.ObjectNotFound()
     try:
         return next_action(context, data_dict)
     except tk.NotAuthorized:
         raise tk.ObjectNotFound() from None
+
+
+_NAMES = ("id", "name_or_id")
+
+
+def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
+    data = data_dict or {}
+    if package := package_of(data, *_NAMES):
+        # By its id, by which the session holds it: core looks for it again, and again for access.
+        data_dict = {**data, "id": package.id}
+    return _show(next_action, context, data_dict)
 
 
 def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -207,7 +218,8 @@ _by_resource = _unknown(lambda data: package_of_resource(data.get("id")), "id")
 ACTIONS: dict[str, Any] = {
     name: _chained(name, function, reads)
     for function, reads, names in (
-        (_show, True, ("package_show", "resource_show")),
+        (_package_show, True, ("package_show",)),
+        (_show, True, ("resource_show",)),
         (_search, True, ("package_search",)),
         (_list, True, ("package_list",)),
         (_autocomplete, True, ("package_autocomplete",)),
