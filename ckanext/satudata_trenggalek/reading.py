@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
 from ckanext.satudata_trenggalek.doors import anonymous
@@ -79,9 +80,29 @@ _of_asked = (
     .offset(0)
     .lateral()
 )
-#: Built once, and of tables, not classes: SQLAlchemy takes longer than PostgreSQL to answer.
-_ROWS = sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true())
-_STAMPS = _ROWS.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp)
+_ALL = sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true())
+
+
+def _driver_sql(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
+    """A query of `ids` as psycopg2 takes it, and its other parameters.
+
+    Made once, since every reader waits for it, and SQLAlchemy takes as long as PostgreSQL.
+    """
+    made = query.params(ids=[]).compile(
+        dialect=PGDialect_psycopg2(), compile_kwargs={"render_postcompile": True}
+    )
+    return str(made), dict(made.params)
+
+
+_ROWS = _driver_sql(_ALL)
+_STAMPS = _driver_sql(_ALL.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp))
+
+
+def _published(query: tuple[str, dict[str, Any]], ids: Iterable[str]) -> Iterable[sa.Row[Any]]:
+    text, parameters = query
+    if not (asked := list(ids)):
+        return ()
+    return core.Session.connection().exec_driver_sql(text, {**parameters, "ids": asked})
 
 
 def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
@@ -92,16 +113,12 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
         id, version and time of publication of its kegiatan, if that is published; with the stamp
         of it all.
     """
-    asked = list(ids)
-    found = core.Session.execute(_ROWS, {"ids": asked}) if asked else ()
-    return {row.package_id: row for row in found}
+    return {row.package_id: row for row in _published(_ROWS, ids)}
 
 
 def _stamps(ids: Iterable[str]) -> dict[str, str]:
     """Those of these datasets that are published, by id: the stamps of their rows."""
-    asked = list(ids)
-    found = core.Session.execute(_STAMPS, {"ids": asked}) if asked else ()
-    return {row.package_id: row.stamp for row in found}
+    return dict(map(tuple, _published(_STAMPS, ids)))
 
 
 #: What readers see of it.
