@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import ckan.model as core
 import ckan.plugins.toolkit as tk
@@ -31,9 +30,9 @@ INDEXING = 0x5D24
 _actor: ContextVar[str | None] = ContextVar("satudata_actor", default=None)
 
 
-def _tell_actor(connection: Any) -> None:
-    connection.execute(
-        sa.text("SELECT set_config('satudata.actor', :actor, true)"), {"actor": _actor.get() or ""}
+def _tell_actor(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(
+        "SELECT set_config('satudata.actor', %(actor)s, true)", {"actor": _actor.get() or ""}
     )
 
 
@@ -60,12 +59,12 @@ def acting(user_id: str | None) -> Iterator[None]:
         return
     token = _actor.set(user_id)
     try:
-        _tell_actor(core.Session)
+        _tell_actor(core.Session.connection())
         yield
     finally:
         _actor.reset(token)
         if core.Session().in_transaction() and core.Session.is_active:
-            _tell_actor(core.Session)
+            _tell_actor(core.Session.connection())
 
 
 def messages() -> dict[str, tuple[str, str]]:

@@ -13,6 +13,7 @@ import ckan.model as core
 import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek.model import OrganizationPeran
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
 DEFAULT = frozenset({Peran.PRODUSEN_DATA})
@@ -26,7 +27,7 @@ def _read(peran: list[str] | None) -> frozenset[Peran]:
     return DEFAULT if peran is None else frozenset(Peran(name) for name in peran)
 
 
-_OF_ORGANIZATION = (
+_OF_ORGANIZATION = Statement(
     sa.select(_peran.c.peran)
     .select_from(core.group_table)
     .outerjoin(_peran, _peran.c.organization_id == core.group_table.c.id)
@@ -34,13 +35,14 @@ _OF_ORGANIZATION = (
                   core.group_table.c.name == sa.bindparam("name")))
     # An id before a name, as core reads it.
     .order_by((core.group_table.c.id == sa.bindparam("name")).desc())
-    .limit(1)
+    .limit(1),
+    "name",
 )  # fmt: skip
 
 
 def find(name: str) -> frozenset[Peran] | None:
     """The peran that the organization of this id or name holds; None where there is none."""
-    row = core.Session.execute(_OF_ORGANIZATION, {"name": name}).first()
+    row = _OF_ORGANIZATION(name=name).first()
     return _read(row.peran) if row else None
 
 
@@ -50,7 +52,7 @@ def of_organization(organization_id: str | None) -> frozenset[Peran]:
 
 
 _member, _group = core.member_table.c, core.group_table.c
-#: The memberships in which `user` acts; built once, as it is asked several times a request.
+#: The memberships in which `user` acts.
 OF_USER = (
     sa.select(_member.group_id, _peran.c.peran)
     .join(core.group_table, _group.id == _member.group_id)
@@ -64,11 +66,12 @@ OF_USER = (
         _group.state == "active",
     )
 )
+_of_user = Statement(OF_USER, "user")
 
 
 def of_user(user_id: str) -> dict[str, frozenset[Peran]]:
     """Organization id -> the peran in which the user acts for it."""
-    return of_rows(core.Session.execute(OF_USER, {"user": user_id}))
+    return of_rows(_of_user(user=user_id))
 
 
 def of_rows(rows: Iterable[Any]) -> dict[str, frozenset[Peran]]:

@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 
 from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
 from ckanext.satudata_trenggalek.doors import anonymous
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
     KEGIATAN,
@@ -83,26 +83,20 @@ _of_asked = (
 _ALL = sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true())
 
 
-def _driver_sql(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
-    """A query of `ids` as psycopg2 takes it, and its other parameters.
-
-    Made once, since every reader waits for it, and SQLAlchemy takes as long as PostgreSQL.
-    """
-    made = query.params(ids=[]).compile(
-        dialect=PGDialect_psycopg2(), compile_kwargs={"render_postcompile": True}
-    )
-    return str(made), dict(made.params)
-
-
-_ROWS = _driver_sql(_ALL)
-_STAMPS = _driver_sql(_ALL.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp))
-
-
-def _published(query: tuple[str, dict[str, Any]], ids: Iterable[str]) -> Iterable[sa.Row[Any]]:
-    text, parameters = query
-    if not (asked := list(ids)):
-        return ()
-    return core.Session.connection().exec_driver_sql(text, {**parameters, "ids": asked})
+_ROWS = Statement(_ALL, "ids")
+_STAMPS = Statement(_ALL.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp), "ids")
+_STATUS = Statement(
+    sa.select(_row.c.status).where(_row.c.package_id == sa.bindparam("package")), "package"
+)
+#: What Pembina Data read before it is public.
+_OF_PEMBINA = Statement(
+    sa.select(_row.c.package_id).where(
+        _row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+        _row.c.data_prioritas,
+        _row.c.submitted_at.is_not(None),
+    ),
+    "ids",
+)
 
 
 def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
@@ -113,12 +107,14 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
         id, version and time of publication of its kegiatan, if that is published; with the stamp
         of it all.
     """
-    return {row.package_id: row for row in _published(_ROWS, ids)}
+    asked = list(ids)
+    return {row.package_id: row for row in _ROWS(ids=asked)} if asked else {}
 
 
 def _stamps(ids: Iterable[str]) -> dict[str, str]:
     """Those of these datasets that are published, by id: the stamps of their rows."""
-    return dict(map(tuple, _published(_STAMPS, ids)))
+    asked = list(ids)
+    return dict(map(tuple, _STAMPS(ids=asked))) if asked else {}
 
 
 #: What readers see of it.
@@ -302,9 +298,7 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     """Second lock: what is not published is private in Solr, whatever its row says."""
     if document.get("type") in UNGATED_TYPES:
         return document
-    status = core.Session.scalar(
-        sa.select(model.Status.status).where(model.Status.package_id == document["id"])
-    )
+    status = _STATUS(package=document["id"]).scalar()
     private = document.get("capacity") == "private"
     public = None if private else rows([document["id"]]).get(document["id"])
     document["satudata_status"] = status or ""
@@ -366,18 +360,10 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
     ids = {package.id for package in packages}
     # Only what its row says is not private needs the question: an old row hides, it never shows.
     open_ = {package.id for package in packages if not package.private}
-    public, row = _public(open_) if open_ else set(), model.Status
-    hidden = ids - public
-    of_pembina = set(
-        core.Session.scalars(
-            sa.select(row.package_id).where(
-                row.package_id.in_(hidden), row.data_prioritas, row.submitted_at.is_not(None)
-            )
-        )
-        # The many readers of published data pay for one query only.
-        if hidden
-        else ()
-    )
+    public = _public(open_) if open_ else set()
+    hidden = list(ids - public)
+    # The many readers of published data pay for one query only.
+    of_pembina = set(_OF_PEMBINA(ids=hidden).scalars()) if hidden else set()
     found = {}
     for package in packages:
         if package.state == "active" and package.id in public:

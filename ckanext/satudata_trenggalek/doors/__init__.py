@@ -17,6 +17,7 @@ from ckan.types import AuthResult, Context
 from flask import has_request_context
 
 from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
@@ -58,12 +59,13 @@ def status_of(package_id: str) -> model.Status | None:
 
 _memberships = peran.OF_USER.subquery()
 _row: Any = model.Status.__table__
-#: Built once, as it is asked several times a request.
-_STANDING = (
+_STANDING = Statement(
     sa.select(_row.c.status, _memberships)
     .select_from(_row)
     .outerjoin(_memberships, sa.true())
-    .where(_row.c.package_id == sa.bindparam("package"))
+    .where(_row.c.package_id == sa.bindparam("package")),
+    "package",
+    "user",
 )
 
 
@@ -71,7 +73,7 @@ def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset
     """Status of a dataset as the database has it now, None where it has none; and `held`."""
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     known = user.id if user and user.is_authenticated else None
-    rows = core.Session.execute(_STANDING, {"package": package.id, "user": known}).all()
+    rows = _STANDING(package=package.id, user=known).all()
     roles = peran.of_rows(row for row in rows if row.group_id)
     return rows[0].status if rows else None, peran.towards(roles, package.owner_org)
 

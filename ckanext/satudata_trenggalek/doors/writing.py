@@ -10,7 +10,7 @@ import ckan.model as core
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from ckanext.satudata_trenggalek import files, gate, model, schema, sdi, tables
 from ckanext.satudata_trenggalek.doors import (
@@ -24,6 +24,7 @@ from ckanext.satudata_trenggalek.doors import (
     user_of,
 )
 from ckanext.satudata_trenggalek.logic import schema as parameters
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES
 
@@ -167,7 +168,7 @@ def after_dataset_create(context: Any, package: dict[str, Any]) -> None:
     follow_kategori(package["id"])
 
 
-#: The groups of topics in which a dataset is, and that of its topic. Built once, as reading._ROWS.
+#: The groups of topics in which a dataset is, and that of its topic.
 _members = (
     sa.select(core.member_table.c.group_id, core.member_table.c.state)
     .where(
@@ -178,17 +179,20 @@ _members = (
     .offset(0)
     .subquery()
 )
-_TOPICS = (
+_TOPICS = Statement(
     sa.select(core.group_table.c.id, core.group_table.c.name, _members.c.state)
     .outerjoin(_members, _members.c.group_id == core.group_table.c.id)
     .where(
-        core.group_table.c.name.in_(sa.bindparam("topics", expanding=True)),
+        core.group_table.c.name == sa.any_(sa.bindparam("topics", type_=ARRAY(sa.Text))),
         core.group_table.c.state == "active",
         sa.or_(
             _members.c.state == "active",
             core.group_table.c.name == sa.bindparam("chosen"),
         ),
-    )
+    ),
+    "package",
+    "topics",
+    "chosen",
 )
 
 
@@ -201,7 +205,7 @@ def follow_kategori(package_id: str) -> None:
     chosen = (package.extras or {}).get("kategori") if package else None
     topics = {item["value"]: item["label"]["id"] for item in schema.vocab("kategori")}
     asked = {"package": package_id, "topics": list(topics), "chosen": chosen}
-    found = core.Session.execute(_TOPICS, asked).all()
+    found = _TOPICS(**asked).all()
     if chosen in topics and not any(row.name == chosen for row in found):
         # The group of a topic is made with its first dataset.
         core.Session.execute(
@@ -209,7 +213,7 @@ def follow_kategori(package_id: str) -> None:
             .values(name=chosen, title=topics[chosen], type="group")
             .on_conflict_do_nothing(index_elements=["name"])
         )
-        found = core.Session.execute(_TOPICS, asked).all()
+        found = _TOPICS(**asked).all()
     for row in found:
         if row.name != chosen or row.state != "active":
             _belong(package_id, row.id, "active" if row.name == chosen else "deleted")
