@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,3 +62,31 @@ def test_upgrade_puts_back_what_was_altered(
     config.set_main_option("sqlalchemy.url", address.replace("%", "%%"))
     command.upgrade(config, "head")
     assert doctor() == []
+
+
+@pytest.mark.parametrize("status", ["draf", "diajukan"])
+def test_guards_find_a_dataset_by_its_key(portal: Portal, status: str) -> None:
+    """However many there are: what a guard asks is answered by an index."""
+    dataset = portal.world.at(status)
+    writes = (
+        "UPDATE package SET notes = 'x' WHERE id = :id",
+        "UPDATE package_tag SET state = 'deleted' WHERE package_id = :id",
+        "UPDATE member SET state = 'deleted' WHERE table_id = :id",
+        "UPDATE resource SET description = 'x' WHERE package_id = :id",
+        "UPDATE satudata_file SET size = 1 WHERE resource_id = :resource",
+    )
+    names = {"id": dataset["id"], "resource": dataset["resources"][0]["id"]}
+    # Plans are kept with a connection: a new one makes them without reading all, where it can.
+    engine = sa.create_engine(model.ensure_engine().url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text("SET enable_seqscan = off"))
+        for write in writes:
+            with contextlib.suppress(sa.exc.DBAPIError), connection.begin_nested():
+                assert connection.execute(sa.text(write), names).rowcount, write
+        read = connection.execute(
+            sa.text("SELECT relname, seq_scan, idx_scan FROM pg_stat_xact_user_tables")
+        )
+        scans = {row.relname: row for row in read}
+        for table in ("package", "satudata_status", "satudata_event"):
+            assert scans[table].seq_scan == 0, table
+        assert scans["package"].idx_scan >= len(writes)

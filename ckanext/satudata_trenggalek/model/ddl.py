@@ -64,29 +64,31 @@ END""",
     # makes a change and a decision wait for each other.
     "satudata_touch(pkg text, what text) RETURNS void": f"""
 DECLARE
+  -- Beside `what`, the name of a table, pkg is compared as names are, by which no index is sorted.
+  dataset text COLLATE "default" := pkg;
   s satudata_status;
   actor text := current_setting('satudata.actor', true);
 BEGIN
   -- The dataset first, as whoever updates its row does: all wait in one order, none for each other.
-  PERFORM 1 FROM package WHERE id = pkg FOR NO KEY UPDATE;
-  SELECT * INTO s FROM satudata_status WHERE package_id = pkg FOR UPDATE;
+  PERFORM 1 FROM package WHERE id = dataset FOR NO KEY UPDATE;
+  SELECT * INTO s FROM satudata_status WHERE package_id = dataset FOR UPDATE;
   IF NOT FOUND THEN
     IF EXISTS (SELECT 1 FROM package
-               WHERE id = pkg AND type <> ALL ({_array(UNGATED_TYPES)})) THEN
-      {_raise(UNADOPTED, "dataset %s has no status", "pkg")}
+               WHERE id = dataset AND type <> ALL ({_array(UNGATED_TYPES)})) THEN
+      {_raise(UNADOPTED, "dataset %s has no status", "dataset")}
     -- What is no data has no files either: nobody calls data a harvest source.
     ELSIF what NOT IN ('member', 'package_relationship')
-          AND EXISTS (SELECT 1 FROM package WHERE id = pkg) THEN
-      {_raise(UNVERIFIED, "%s: dataset %s is none", "what", "pkg")}
+          AND EXISTS (SELECT 1 FROM package WHERE id = dataset) THEN
+      {_raise(UNVERIFIED, "%s: dataset %s is none", "what", "dataset")}
     END IF;
     RETURN;
   END IF;
   IF s.status = ANY ({_array(EDITABLE)}) THEN
     IF actor <> '' AND NOT actor = ANY (s.makers) THEN
-      UPDATE satudata_status SET makers = array_append(makers, actor) WHERE package_id = pkg;
+      UPDATE satudata_status SET makers = array_append(makers, actor) WHERE package_id = dataset;
     END IF;
-  ELSIF NOT satudata_event_now(pkg, ARRAY['dihapus_permanen']) THEN
-    {_raise(FROZEN, "%s of dataset %s: frozen in status %s", "what", "pkg", "s.status")}
+  ELSIF NOT satudata_event_now(dataset, ARRAY['dihapus_permanen']) THEN
+    {_raise(FROZEN, "%s of dataset %s: frozen in status %s", "what", "dataset", "s.status")}
   END IF;
 END""",
     "satudata_guard_package() RETURNS trigger": f"""
