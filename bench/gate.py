@@ -30,7 +30,7 @@ PLAIN = "polos"
 #: What is measured -> the ratio that is allowed, and calls in one measurement.
 LIMITS = {
     "package_show": (1.05, 40),
-    "package_search of 100 rows": (1.05, 4),
+    "package_search of 100 rows": (1.05, 12),
     "package_create": (1.05, 4),
     "package_patch": (1.05, 4),
     "resource upload": (1.05, 4),
