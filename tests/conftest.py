@@ -192,7 +192,7 @@ def browser() -> Iterator[Browser]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
+            executable_path=shutil.which("chromium-headless-shell") or shutil.which("chromium"),
             # Neither root nor a container has what the sandbox and /dev/shm need.
             args=["--no-sandbox", "--disable-dev-shm-usage"],
         )

@@ -10,6 +10,7 @@ import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 import ckanext.satudata_trenggalek
 from tests.gate.sites import Portal
@@ -81,7 +82,7 @@ def test_guards_find_a_dataset_by_its_key(portal: Portal, status: str) -> None:
     with engine.connect() as connection:
         connection.execute(sa.text("SET enable_seqscan = off"))
         for write in writes:
-            with contextlib.suppress(sa.exc.DBAPIError), connection.begin_nested():
+            with contextlib.suppress(DBAPIError), connection.begin_nested():
                 assert connection.execute(sa.text(write), names).rowcount, write
         read = connection.execute(
             sa.text("SELECT relname, seq_scan, idx_scan FROM pg_stat_xact_user_tables")
