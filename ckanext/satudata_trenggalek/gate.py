@@ -59,7 +59,9 @@ def acting(user_id: str | None) -> Iterator[None]:
         return
     token = _actor.set(user_id)
     try:
-        _tell_actor(core.Session.connection())
+        # One that begins within tells them by itself.
+        if core.Session().in_transaction():
+            _tell_actor(core.Session.connection())
         yield
     finally:
         _actor.reset(token)

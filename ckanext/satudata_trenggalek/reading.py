@@ -81,8 +81,6 @@ _of_asked = (
     .lateral()
 )
 _ALL = sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true())
-
-
 _ROWS = Statement(_ALL, "ids")
 _STAMPS = Statement(_ALL.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp), "ids")
 _STATUS = Statement(
