@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from ckan.logic import index_update_package
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import SessionTransaction
 
 from ckanext.satudata_trenggalek.model import ddl
 
@@ -37,9 +38,11 @@ def _tell_actor(connection: sa.Connection) -> None:
 
 
 @event.listens_for(core.Session, "after_begin")
-def _after_begin(_session: object, _transaction: object, connection: sa.Connection) -> None:
+def _after_begin(
+    _session: object, transaction: SessionTransaction, connection: sa.Connection
+) -> None:
     """Tell the triggers who acts, also in the transactions that follow a commit in between."""
-    if _actor.get():
+    if _actor.get() and not transaction.nested:
         _tell_actor(connection)
 
 

@@ -12,6 +12,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
+from ckan.types import Context
 from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -34,30 +35,33 @@ _kegiatan = core.package_table.alias()
 _row: Any = model.Status.__table__
 _of_kegiatan: Any = _row.alias()
 
-#: All that a reader is told of a published dataset beside the dataset itself.
+#: All that a reader is told of a published dataset beside the dataset itself and its kegiatan.
 _TOLD = (
-    _row.c.status,
-    _row.c.version,
-    _row.c.verified_at,
-    _row.c.published_at,
-    _row.c.data_prioritas,
-    _row.c.prioritas_kriteria,
-    _row.c.submitted_at,
-    _of_kegiatan.c.package_id.label("kegiatan_id"),
-    _of_kegiatan.c.version.label("kegiatan_version"),
-    _of_kegiatan.c.published_at.label("kegiatan_at"),
-)
-#: The same as one short text: what was prepared for the index holds while it is equal.
-_STAMP = sa.func.md5(
-    sa.func.concat_ws("|", sdi.EDITION, *(sa.func.coalesce(sa.cast(c, sa.Text), "") for c in _TOLD))
-).label("stamp")
+    "status", "version", "verified_at", "published_at", "data_prioritas", "prioritas_kriteria",
+    "submitted_at",
+)  # fmt: skip
+
+
+def _stamp(row: Any) -> sa.ColumnElement[str]:
+    """The same as one short text."""
+    told = (sa.func.coalesce(sa.cast(row.c[name], sa.Text), "") for name in _TOLD)
+    return sa.func.md5(sa.func.concat_ws("|", *told))
+
+
 _ids = (
     sa.func.unnest(sa.bindparam("ids", type_=ARRAY(sa.Text)))
     .table_valued(sa.column("id", sa.Text))
     .render_derived(name="asked")
 )
 _of_asked = (
-    sa.select(_row.c.package_id, _STAMP, *_TOLD)
+    sa.select(
+        _row.c.package_id,
+        *(_row.c[name] for name in _TOLD),
+        _stamp(_row).label("stamp"),
+        sa.case((_of_kegiatan.c.package_id.is_not(None), _stamp(_of_kegiatan))).label(
+            "stamp_kegiatan"
+        ),
+    )
     .join(core.package_table, core.package_table.c.id == _row.c.package_id)
     .outerjoin(
         _kegiatan,
@@ -80,9 +84,16 @@ _of_asked = (
     .offset(0)
     .lateral()
 )
-_ALL = sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true())
-_ROWS = Statement(_ALL, "ids")
-_STAMPS = Statement(_ALL.with_only_columns(_of_asked.c.package_id, _of_asked.c.stamp), "ids")
+_ROWS = Statement(sa.select(_of_asked).select_from(_ids).join(_of_asked, sa.true()), "ids")
+_STAMPS = Statement(
+    sa.select(_row.c.package_id, _stamp(_row))
+    .join(core.package_table, core.package_table.c.id == _row.c.package_id)
+    .where(
+        _row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
+        kegiatan.published(),
+    ),
+    "ids",
+)
 _STATUS = Statement(
     sa.select(_row.c.status).where(_row.c.package_id == sa.bindparam("package")), "package"
 )
@@ -102,17 +113,23 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
 
     Returns:
         rows of status, version, its times, data_prioritas, prioritas_kriteria, submitted_at, and
-        id, version and time of publication of its kegiatan, if that is published; with the stamp
-        of it all.
+        the stamps of its own row and of that of its kegiatan, if that is published.
     """
     asked = list(ids)
     return {row.package_id: row for row in _ROWS(ids=asked)} if asked else {}
 
 
 def _stamps(ids: Iterable[str]) -> dict[str, str]:
-    """Those of these datasets that are published, by id: the stamps of their rows."""
+    """Those of these datasets and kegiatan that are published, by id: the stamps of their rows."""
     asked = list(ids)
-    return dict(map(tuple, _STAMPS(ids=asked))) if asked else {}
+    # A search that begins no transaction for it is 1 ms faster.
+    read = _STAMPS if core.Session().in_transaction() else _STAMPS.committed
+    return dict(map(tuple, read(ids=asked))) if asked else {}
+
+
+def _made_of(stamp: str, of_kegiatan: str | None) -> str:
+    """What was prepared for the index holds while this is equal."""
+    return f"{sdi.EDITION} {stamp} {of_kegiatan or ''}"
 
 
 #: What readers see of it.
@@ -157,9 +174,13 @@ def _public(ids: Collection[str]) -> set[str]:
     return set(found)
 
 
-#: Key under which the index keeps what readers are told of a dataset, made ready: its stamp, the
-#: public fields and the national names. They never see it.
+#: Key under which the index keeps what readers are told of a dataset, made ready: what it was made
+#: of, the public fields and the national names. They never see it.
 PREPARED = "satudata_sdi"
+
+
+def _extras(known: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"key": name, "value": value} for name, value in known["names"].items()]
 
 
 def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
@@ -180,8 +201,8 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     known = dataset.get(PREPARED)
     _replace_ours(dataset, _fields(row) if row else None)
     if row and anonymous(context):
-        if known and known["stamp"] == row.stamp:
-            dataset["extras"] = known["extras"]
+        if known and known["made_of"] == _made_of(row.stamp, row.stamp_kegiatan):
+            dataset["extras"] = _extras(known)
         else:
             sdi.add([(dataset, row)])
 
@@ -223,9 +244,11 @@ reader: ContextVar[Any] = ContextVar("satudata_reader", default=None)
 
 def _readable(ids: Collection[str]) -> set[str]:
     """Which of these datasets, all of them unpublished, the running search may show."""
+    if not ids:
+        return set()
     context: Any = reader.get() or {"ignore_auth": True}
     user: Any = context.get("auth_user_obj") or core.User.get(context.get("user"))
-    if not ids or context.get("ignore_auth") or getattr(user, "sysadmin", False):
+    if context.get("ignore_auth") or getattr(user, "sysadmin", False):
         return set(ids)
     labels = set(Labels().get_user_dataset_labels(user or None))
     if WALIDATA in labels:
@@ -247,14 +270,17 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     added = (params.get("extras") or {}).get("satudata_fl")
     type_of = "type" if added is None else "dataset_type"
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
-    stamps = _stamps(ids)
+    pointed = {row.get(kegiatan.FIELD) for row in found["results"]} - {None, ""}
+    stamps = _stamps(ids | pointed)
     ready: dict[str, Any] = {}
     for row in found["results"] if added is None else ():
-        known = row.get(PREPARED)
-        if known and known["stamp"] == stamps.get(row["id"]):
+        known, stamp = row.get(PREPARED), stamps.get(row["id"])
+        if not known or not stamp or row["id"] not in ids:
+            continue
+        if known["made_of"] == _made_of(stamp, stamps.get(row.get(kegiatan.FIELD) or "")):
             ready[row["id"]] = known
     # Of another day, or asked for in core's own schema.
-    late = rows(stamps.keys() - ready.keys()) if added is None else {}
+    late = rows(ids & stamps.keys() - ready.keys()) if added is None else {}
     unpublished = ids - (stamps.keys() if added is not None else ready.keys() | late.keys())
     readable = _readable(unpublished)
     kept = []
@@ -288,7 +314,7 @@ def for_public(found: dict[str, Any], wanted: bool) -> None:
         return
     for dataset in found["results"]:
         if dataset["id"] in ready:
-            dataset["extras"] = ready[dataset["id"]]["extras"]
+            dataset["extras"] = _extras(ready[dataset["id"]])
     sdi.add([(row, late[row["id"]]) for row in found["results"] if row["id"] in late])
 
 
@@ -306,9 +332,12 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
         copy = dict(dataset)
         sdi.add([(copy, public)])
         dataset[PREPARED] = {
-            "stamp": public.stamp, "fields": _fields(public), "extras": copy.get("extras") or [],
-        }  # fmt: skip
-        document["validated_data_dict"] = json.dumps(dataset)
+            "made_of": _made_of(public.stamp, public.stamp_kegiatan),
+            "fields": _fields(public),
+            "names": {extra["key"]: extra["value"] for extra in copy.get("extras") or ()},
+        }
+        # Without spaces: a search reads a hundred of them.
+        document["validated_data_dict"] = json.dumps(dataset, separators=(",", ":"))
     else:
         document["capacity"] = "private"
     _index_rows(document, dataset)
@@ -387,9 +416,14 @@ class Labels(DefaultPermissionLabels):
 
     def get_user_dataset_labels(self, user_obj: Any) -> list[str]:
         """Labels that a reader holds."""
-        labels = super().get_user_dataset_labels(user_obj)
         if not user_obj or user_obj.is_anonymous:
-            return labels
+            return super().get_user_dataset_labels(user_obj)
+        # As core, but by the name and with the row at hand: by the id alone it reads the user from
+        # the database four times. Collaborators, which core adds if they are on, read nothing here.
+        context = Context(user=user_obj.name, auth_user_obj=user_obj)
+        organizations = tk.get_action("organization_list_for_user")(context, {"permission": "read"})
+        labels = ["public", f"creator-{user_obj.id}"]
+        labels += [f"member-{organization['id']}" for organization in organizations]
         held = {name for group in peran.of_user(user_obj.id).values() for name in group}
         if Peran.WALIDATA in held:
             labels.append(WALIDATA)

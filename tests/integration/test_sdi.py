@@ -195,6 +195,40 @@ def test_a_kegiatan_that_is_not_public_is_not_told(world: World) -> None:
             assert len(rows) == 1 and "judul_kegiatan" not in str(rows)
 
 
+def test_what_was_prepared_holds_while_nothing_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not when the kegiatan was published after the dataset, which no index entry tells of."""
+    kegiatan = world.kegiatan_at("terbit")["id"]
+    id_ = world.at("terbit", id_kegiatan=kegiatan)["id"]
+    made: list[str] = []
+    compute = sdi._compute
+
+    def counted(datasets: list[tuple[dict[str, Any], Any]]) -> None:
+        made.extend(dataset["id"] for dataset, _row in datasets)
+        compute(datasets)
+
+    monkeypatch.setattr(sdi, "_compute", counted)
+
+    def judul() -> str | None:
+        return extras(world.call("package_search", None, fq=f"id:{id_}")["results"][0]).get(
+            "judul_kegiatan"
+        )
+
+    told = judul()
+    assert told and made == []
+    world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    made.clear()
+    assert judul() is None and made == [id_]
+    search.rebuild(id_)
+    made.clear()
+    assert judul() is None and made == []
+    world.move("produsen_dinkes", kegiatan, "buka_kembali")
+    world.bring(kegiatan, "terbit")
+    made.clear()
+    assert judul() == told and made == [id_]
+
+
 def test_with_the_schema_of_core(world: World) -> None:
     """`use_default_schema` gives our fields as extras already; each key stands once."""
     fq = f"id:{world.standing('terbit')}"
