@@ -34,6 +34,7 @@ from ckanext.datastore.backend import postgres as datastore
 from . import checks, files, findings, gate, search_files, tabular
 from .findings import N_, keep, tell
 from .model import Table
+from .statement import Statement
 from .tabular import EXTENSIONS, Rejected
 from .tabular import column_names as column_names
 
@@ -221,6 +222,27 @@ _ORPHANS = f"""
     SELECT t.resource_id FROM satudata_table t LEFT JOIN resource r ON r.id = t.resource_id
     WHERE NOT EXISTS (SELECT FROM ({_WANTED}) w WHERE w.id = t.resource_id)"""
 
+
+def _waiting(uploads: str, orphans: str, again: str) -> str:
+    """SQL that has uploads wait for their load; gives their ids and those of orphans."""
+    return f"""WITH waiting AS (
+      INSERT INTO satudata_table AS t (resource_id, sha256, metadata, state)
+      SELECT id, sha256, metadata, 'antre' FROM ({_WANTED} AND {uploads}) w
+      WHERE {again} OR NOT current ORDER BY id
+      ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256,
+        metadata = excluded.metadata, state = 'antre', message = NULL, rows = NULL,
+        columns = NULL, findings = '[]', updated = now()
+      WHERE {again} OR t.sha256 <> excluded.sha256
+        OR t.metadata IS DISTINCT FROM excluded.metadata
+      RETURNING resource_id)
+    SELECT resource_id FROM waiting UNION ALL {_ORPHANS} AND {orphans}"""
+
+
+#: Of a dataset: what is to be loaded or dropped.
+_DUE = Statement(_waiting("r.package_id = $1", "r.package_id = $1", "false"), "id")
+#: A resource, even if the same bytes and metadata wait already.
+_AGAIN = Statement(_waiting("r.id = $1", "t.resource_id = $1", "true"), "id")
+
 WAITING = N_("Antrean pekerjaan tidak dapat dihubungi; pemuatan dicoba lagi secara otomatis.")
 BUSY = N_(
     "DataStore belum dapat dihubungi atau sedang sibuk; pemuatan dicoba lagi secara otomatis."
@@ -374,50 +396,28 @@ def sync(package_id: str) -> list[str]:
     Returns:
         ids of the resources that were enqueued.
     """
-    rows = _query(
-        f"""SELECT id FROM ({_WANTED} AND r.package_id = :id) w WHERE NOT current
-        UNION ALL {_ORPHANS} AND r.package_id = :id""",
-        id=package_id,
-    )
-    return [row.id for row in rows if enqueue(row.id)]
+    return [_queued(id_) for (id_,) in _DUE.committed(id=package_id)]
 
 
-def enqueue(resource_id: str, again: bool = False) -> bool:
-    """Queue the load of one resource, or the removal of its table when it has no more file.
+def enqueue(resource_id: str) -> bool:
+    """Queue the load of one resource again, or the removal of its table when it has no more file.
 
     Args:
         resource_id: of a committed resource.
-        again: also when the same bytes and metadata wait already.
 
     Returns:
-        False when that load waits or is done.
+        False when there is neither.
     """
-    with model.ensure_engine().begin() as connection:
-        fresh = connection.execute(
-            sa.text(
-                f"""INSERT INTO satudata_table AS t (resource_id, sha256, metadata, state)
-                SELECT id, sha256, metadata, 'antre' FROM ({_WANTED} AND r.id = :id) w
-                ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256,
-                  metadata = excluded.metadata, state = 'antre', message = NULL, rows = NULL,
-                  columns = NULL, findings = '[]', updated = now()
-                WHERE :again OR t.sha256 <> excluded.sha256
-                  OR t.metadata IS DISTINCT FROM excluded.metadata"""
-            ),
-            {"id": resource_id, "again": again},
-        ).rowcount
-        if (
-            not fresh
-            and not connection.execute(
-                sa.text(_ORPHANS + " AND t.resource_id = :id"), {"id": resource_id}
-            ).first()
-        ):
-            return False
+    return bool([_queued(id_) for (id_,) in _AGAIN.committed(id=resource_id)])
+
+
+def _queued(resource_id: str) -> str:
     try:
         tk.enqueue_job(load, [resource_id], title=f"Memuat tabel {resource_id}")
     except redis.exceptions.RedisError:
         log.exception("Redis is not there: load of %s waits for reconcile", resource_id)
         _mark(resource_id, "antre", message=keep((WAITING, {})))
-    return True
+    return resource_id
 
 
 def requeue_stuck(minutes: int = 10) -> int:
@@ -436,7 +436,7 @@ def requeue_stuck(minutes: int = 10) -> int:
         minutes=minutes,
     )
     lost = {row.id for row in rows} | _deserted()
-    return sum(enqueue(id_, again=True) for id_ in sorted(lost))
+    return sum(enqueue(id_) for id_ in sorted(lost))
 
 
 def _deserted() -> set[str]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def folder(installation: portal.TestPortal) -> Iterator[Path]:
 
 
 @pytest.fixture
-def at_work(world: World) -> Iterator[list[str]]:
-    """Somebody uploads, submits, approves and publishes without a pause; what was published."""
+def at_work(world: World) -> Iterator[tuple[list[str], Callable[[], None]]]:
+    """Somebody uploads, submits, approves and publishes: what was published, and how to end it."""
     world.standing("terbit")
     core.Session.remove()
     done: list[Any] = []
@@ -59,29 +59,34 @@ def at_work(world: World) -> Iterator[list[str]]:
             begun.set()
             core.Session.remove()
 
+    def end() -> None:
+        ended.set()
+        thread.join(120)
+        assert not [error for error in done if isinstance(error, BaseException)], done
+
     thread = threading.Thread(target=work)
     thread.start()
     assert begun.wait(120)
-    yield done
-    ended.set()
-    thread.join(120)
-    assert not [error for error in done if isinstance(error, BaseException)], done
+    yield done, end
+    end()
 
 
 def test_backup_while_people_work(
     installation: portal.TestPortal,
     folder: Path,
-    at_work: list[str],
+    at_work: tuple[list[str], Callable[[], None]],
     world: World,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     audit.anchor()
-    before = list(at_work)
+    done, end = at_work
+    before = list(done)
     assert backup.make(installation, folder / "a.tar.gz") == []
     assert (folder / "a.tar.gz").stat().st_mode & 0o777 == 0o600
     assert [path.name for path in folder.iterdir()] == ["a.tar.gz"]
 
-    # What comes back, beside what is here.
+    # All sessions are about to look at what comes back.
+    end()
     backup.read(folder / "a.tar.gz")
     storage: dict[str, bytes] = {}
     for member, stream in backup._members(folder / "a.tar.gz"):

@@ -97,7 +97,7 @@ def test_what_a_later_load_finds_stops_the_approval(world: World, risky: tuple[s
         )
     world.move("produsen_dinkes", dataset, "ajukan")
     assert "setujui" in {t["name"] for t in world.status(dataset, "walidata")["transitions"]}
-    tables.enqueue(resource, again=True)
+    tables.enqueue(resource)
     tables.load(resource)
     assert "setujui" not in {t["name"] for t in world.status(dataset, "walidata")["transitions"]}
     with pytest.raises(tk.ValidationError) as refused:

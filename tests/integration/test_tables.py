@@ -128,7 +128,7 @@ def test_codes_stay_what_they_are_and_are_found(call: Call, upload: Callable[...
 def test_table_is_as_datastore_create_makes_it(call: Call, upload: Callable[..., str]) -> None:
     resource, twin = upload(), upload()
     for _ in range(2):  # also when it replaced another
-        tables.enqueue(resource, again=True)
+        tables.enqueue(resource)
         work()
     postgres.DatastorePostgresqlBackend.get_active_backend().delete({}, {"resource_id": twin})
     names = ("kode", "kecamatan", "jumlah")
