@@ -15,6 +15,8 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.types import AuthResult, Context
 from flask import has_request_context
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from ckanext.satudata_trenggalek import model, peran
 from ckanext.satudata_trenggalek.statement import Statement
@@ -69,13 +71,35 @@ _STANDING = Statement(
 )
 
 
+#: In `Session.info`: a transaction, and what was found in it by dataset and user.
+_FOUND = "satudata_standing"
+
+
+@event.listens_for(core.Session, "after_flush")
+@event.listens_for(core.Session, "after_soft_rollback")
+def _forget(session: Session, *_: object) -> None:
+    session.info.pop(_FOUND, None)
+
+
 def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset[Peran]]:
-    """Status of a dataset as the database has it now, None where it has none; and `held`."""
+    """Status of a dataset as the database has it now, None where it has none; and `held`.
+
+    Core asks four times in an upload, so the answer holds until the transaction writes or ends;
+    what others commit meanwhile the triggers heed.
+    """
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
-    known = user.id if user and user.is_authenticated else None
-    rows = _STANDING(package=package.id, user=known).all()
-    roles = peran.of_rows(row for row in rows if row.group_id)
-    return rows[0].status if rows else None, peran.towards(roles, package.owner_org)
+    asked = package.id, user.id if user and user.is_authenticated else None
+    session = core.Session()
+    began, found = session.info.get(_FOUND, (None, {}))
+    if began is None or began is not session.get_transaction():
+        found = {}
+    if asked not in found:
+        rows = _STANDING(package=asked[0], user=asked[1]).all()
+        roles = peran.of_rows(row for row in rows if row.group_id)
+        found[asked] = rows[0].status if rows else None, roles
+        session.info[_FOUND] = session.get_transaction(), found
+    status, roles = found[asked]
+    return status, peran.towards(roles, package.owner_org)
 
 
 def no_maker(user: core.User, row: model.Status) -> AuthResult:

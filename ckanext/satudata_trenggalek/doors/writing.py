@@ -314,10 +314,17 @@ def resource_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core looks for `resources` in package_update's errors, and fails without it."""
     package = package_of_resource(data_dict.get("id"))
     _known(context, data_dict.get("id"), package)
-    if package and package.type not in UNGATED_TYPES:
+    gated = package.id if package and package.type not in UNGATED_TYPES else None
+    if gated:
         tk.check_access("resource_delete", context, data_dict)
-        _refuse_frozen(status_of(package.id))
-    return next_action(context, data_dict)
+        _refuse_frozen(status_of(gated))
+    try:
+        return next_action(context, data_dict)
+    except KeyError:
+        # Others may have frozen it since then.
+        if gated:
+            _refuse_frozen(status_of(gated))
+        raise
 
 
 @tk.chained_action

@@ -1,0 +1,142 @@
+"""What frequent questions cost, and that their answers are those of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import ckan.model as core
+import psycopg2.errors
+import pytest
+import sqlalchemy as sa
+from ckan.lib.plugins import DefaultPermissionLabels
+from ckan.tests import factories
+from sqlalchemy import event
+
+from ckanext.satudata_trenggalek import doors, reading
+from ckanext.satudata_trenggalek.statement import Statement
+from tests.world import World
+
+TITLE = Statement(
+    sa.select(core.package_table.c.title).where(
+        core.package_table.c.id == sa.bindparam("package"), core.package_table.c.type == "dataset"
+    ),
+    "package",
+)
+HALF = Statement("SELECT 10 / CAST($1 AS integer)", "by")
+
+
+def prepared(statement: Statement) -> int:
+    """How often the session's connection has planned it."""
+    count = sa.text("SELECT count(*) FROM pg_prepared_statements WHERE name = :name")
+    return core.Session.scalar(count, {"name": statement.name}) or 0
+
+
+def test_planned_once_for_each_connection(world: World) -> None:
+    id_ = world.draft(title="Kelahiran Hidup")["id"]
+    core.Session.remove()
+    for _ in range(2):
+        # The second is a new connection.
+        core.ensure_engine().dispose()
+        assert prepared(TITLE) == 0
+        for _ in range(3):
+            assert TITLE(package=id_).scalar() == "Kelahiran Hidup"
+        assert prepared(TITLE) == 1
+        core.Session.rollback()
+        assert TITLE(package=None).scalar() is None and prepared(TITLE) == 1
+        core.Session.remove()
+
+
+def test_what_is_committed(world: World) -> None:
+    id_ = world.draft(title="Lama")["id"]
+    core.Session.execute(sa.text("UPDATE package SET title = 'Baru' WHERE id = :id"), {"id": id_})
+    assert TITLE(package=id_).scalar() == "Baru"
+    assert TITLE.committed(package=id_) == [("Lama",)]
+    core.Session.remove()
+
+    # The connection that it used has transactions again.
+    assert TITLE.committed(package=id_) == [("Lama",)]
+    core.Session.execute(sa.text("UPDATE package SET title = 'Baru' WHERE id = :id"), {"id": id_})
+    core.Session.remove()
+    assert TITLE.committed(package=id_) == [("Lama",)]
+
+
+def test_an_error_keeps_no_connection() -> None:
+    core.Session.remove()
+    pool: Any = core.ensure_engine().pool
+    held = pool.checkedout()
+    for _ in range(3):
+        with pytest.raises(psycopg2.errors.DivisionByZero):
+            HALF.committed(by=0)
+        assert HALF.committed(by=5) == [(2,)]
+    assert pool.checkedout() == held
+
+
+@pytest.fixture
+def asked() -> Iterator[list[str]]:
+    """The questions who may change a dataset, while it runs."""
+    found: list[str] = []
+
+    def note(_c: Any, _k: Any, statement: str, *_: Any) -> None:
+        if statement == doors._STANDING.execute:
+            found.append(statement)
+
+    engine = core.ensure_engine()
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+def test_who_may_change_it_is_asked_once_in_a_transaction(world: World, asked: list[str]) -> None:
+    """And anew after whatever may change the answer."""
+    package = core.Package.get(world.draft()["id"])
+    assert package
+    context = {"user": "produsen_dinkes"}
+
+    def status() -> str | None:
+        return doors.standing(context, package)[0]
+
+    core.Session.rollback()
+    asked.clear()
+    for number in (1, 2):
+        assert status() == status() == "draf" and len(asked) == number
+        core.Session.commit()
+    assert status() == "draf"
+    assert doors.standing({"user": "walidata"}, package)[1] != doors.standing(context, package)[1]
+
+    before = len(asked)
+    with pytest.raises(KeyError), core.Session.begin_nested():
+        package.title = "Baru"
+        core.Session.flush()
+        assert status() == status() == "draf" and len(asked) == before + 1
+        raise KeyError
+    assert status() == status() == "draf" and len(asked) == before + 2
+    core.Session.rollback()
+
+
+def test_an_upload_asks_once(world: World, asked: list[str]) -> None:
+    id_ = world.draft()["id"]
+    core.Session.remove()
+    asked.clear()
+    world.upload("produsen_dinkes", id_)
+    assert len(asked) == 1
+
+
+def test_labels_are_those_of_core(world: World) -> None:
+    """For members of every capacity, of none, of a parent organization, and admins."""
+    people = {"warga": factories.User()["name"]}
+    for capacity in ("member", "editor", "admin"):
+        name = people[capacity] = factories.User()["name"]
+        factories.Organization(users=[{"name": name, "capacity": capacity}])
+    parent = factories.Organization(users=[{"name": people["admin"], "capacity": "admin"}])
+    factories.Organization(groups=[{"name": parent["name"], "capacity": "public"}])
+    found: dict[str, set[str]] = {}
+    for name in (*people.values(), *world.PEOPLE):
+        user: Any = core.User.get(name)
+        found[name] = set(DefaultPermissionLabels().get_user_dataset_labels(user))
+        ours = set(reading.Labels().get_user_dataset_labels(user))
+        assert ours - {reading.WALIDATA, reading.PEMBINA} == found[name]
+    assert len(found[people["warga"]]) == 2
+    assert len(found[people["admin"]]) > len(found[people["editor"]]) > 2
