@@ -53,6 +53,7 @@ class Child:
         # As deploy/wsgi.py does: how often and how long Python looks for garbage is not compared.
         gc.collect()
         gc.freeze()
+        gc.set_threshold(20_000, 10, 10)
         atexit.register(gc.unfreeze)
 
     def prepare(self) -> None:

@@ -15,4 +15,6 @@ application = make_app(CKANConfigLoader(os.environ["CKAN_INI"]).get_config())
 # the time of a search.
 gc.collect()
 gc.freeze()
+# A search makes more objects than Python by default lets pass between two looks (700).
+gc.set_threshold(20_000, 10, 10)
 atexit.register(gc.unfreeze)  # else modules in C complain at the end
