@@ -29,11 +29,11 @@ ACTION = "/api/3/action"
 PLAIN = "polos"
 #: What is measured -> the ratio that is allowed, and calls in one measurement.
 LIMITS = {
-    "package_show": (1.05, 40),
-    "package_search of 100 rows": (1.05, 12),
-    "package_create": (1.05, 4),
-    "package_patch": (1.05, 4),
-    "resource upload": (1.05, 4),
+    "package_show": (1.05, 20),
+    "package_search of 100 rows": (1.05, 3),
+    "package_create": (1.05, 3),
+    "package_patch": (1.05, 3),
+    "resource upload": (1.05, 3),
 }
 CSV = b"kode,kecamatan,jumlah\n" + b"35.03.01,Panggul,12\n35.03.02,Munjungan,7\n" * 2500
 
@@ -339,7 +339,7 @@ def owner(database: str) -> str:
 
 
 def main() -> None:
-    asked = common.arguments(__doc__, datasets=0, calls=0, runs=15)
+    asked = common.arguments(__doc__, datasets=0, calls=0, runs=41)
     kept = []
     with tempfile.TemporaryDirectory() as folder:
         ini = plain(Path(folder))

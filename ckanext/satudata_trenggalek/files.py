@@ -32,6 +32,7 @@ from ckan.types import Response
 from file_keeper.default.adapters.fs import FsStorage
 
 from .model import Pointer
+from .statement import Statement
 from .workflow.table import UNGATED_TYPES
 
 log = logging.getLogger(__name__)
@@ -333,6 +334,17 @@ def local_copy(sha256: str) -> Iterator[str]:
         yield copy.name
 
 
+_HOLD = Statement("SELECT pg_advisory_xact_lock_shared($1, $2)", "lock", "key")
+_POINT = Statement(
+    """INSERT INTO satudata_file AS known (resource_id, sha256, size) VALUES ($1, $2, $3)
+    ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size
+    WHERE known.sha256 <> excluded.sha256""",
+    "resource",
+    "sha256",
+    "size",
+)
+
+
 def _lock_key(sha256: str) -> int:
     return int.from_bytes(bytes.fromhex(sha256[:8]), "big", signed=True)
 
@@ -342,10 +354,7 @@ def hold(sha256: str) -> None:
 
     Whoever lets a pointer point to content calls this first.
     """
-    model.Session.execute(
-        sa.text("SELECT pg_advisory_xact_lock_shared(:lock, :key)"),
-        {"lock": LOCK, "key": _lock_key(sha256)},
-    )
+    _HOLD(lock=LOCK, key=_lock_key(sha256))
 
 
 def portal_fields(resource: dict[str, Any]) -> None:
@@ -419,19 +428,14 @@ class ContentUpload(FKResourceUpload):
             ValidationError: the storage is full or can't be written.
             IntegrityError: the dataset is frozen.
         """
-        row = pointer(id)
         if self.sha256 is None:
-            resource = model.Session.get(model.Resource, id)
+            row, resource = pointer(id), model.Session.get(model.Resource, id)
             if row and resource and resource.url_type != "upload":
                 model.Session.delete(row)  # became a link
                 model.Session.flush()
             return
         hold(self.sha256)
-        if row is None:
-            model.Session.add(Pointer(resource_id=id, sha256=self.sha256, size=self.filesize))
-        elif row.sha256 != self.sha256:
-            row.sha256, row.size = self.sha256, self.filesize
-        model.Session.flush()
+        _POINT(resource=id, sha256=self.sha256, size=self.filesize)
         try:
             _store(self.sha256, self.filesize, cast(IO[bytes], self.upload_file.stream))
         except (OSError, fk.exc.StorageError) as error:

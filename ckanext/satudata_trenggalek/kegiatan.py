@@ -10,6 +10,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import model
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow.table import KEGIATAN, PUBLIC
 
 #: The field of a dataset that holds the id.
@@ -53,22 +54,27 @@ def select(owners: Collection[str] | sa.Select[Any]) -> sa.Select[Any]:
     )
 
 
-def find(named: str, owner: str | None) -> sa.Row[Any] | None:
-    """The kegiatan of this id or name, if datasets of the owner (id or name) may point to it."""
-    group = core.group_table.c
-    # An id before a name: somebody may call one like the id of another.
-    owners = (
-        sa.select(group.id)
-        .where(sa.or_(group.id == owner, group.name == owner))
-        .order_by((group.id == owner).desc())
+_group = core.group_table.c
+_named, _owner = sa.bindparam("named"), sa.bindparam("owner")
+_FIND = Statement(
+    select(
+        sa.select(_group.id)
+        .where(sa.or_(_group.id == _owner, _group.name == _owner))
+        # An id before a name: somebody may call one like the id of another.
+        .order_by((_group.id == _owner).desc())
         .limit(1)
     )
-    return core.Session.execute(
-        select(owners)
-        .where(sa.or_(_package.id == named, _package.name == named))
-        .order_by((_package.id == named).desc())
-        .limit(1)
-    ).one_or_none()
+    .where(sa.or_(_package.id == _named, _package.name == _named))
+    .order_by((_package.id == _named).desc())
+    .limit(1),
+    "named",
+    "owner",
+)
+
+
+def find(named: str, owner: str | None) -> sa.Row[Any] | None:
+    """The kegiatan of this id or name, if datasets of the owner (id or name) may point to it."""
+    return _FIND(named=named, owner=owner).one_or_none()
 
 
 def refusal() -> str:

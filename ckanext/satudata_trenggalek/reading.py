@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from typing import Any
 
+import ckan.authz as authz
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
-from ckan.types import Context
 from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -405,6 +405,25 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
     return found
 
 
+#: The organizations whose datasets a user reads. Core's organization_list_for_user, which takes
+#: seven queries for it: their own, and those below of which they have a role that cascades.
+_READ_BY = Statement(
+    """WITH RECURSIVE held AS (
+      SELECT group_id, capacity FROM member WHERE table_name = 'user' AND table_id = $1
+        AND state = 'active' AND capacity = ANY(CAST($2 AS text[]))),
+    below AS (
+      SELECT group_id FROM held WHERE capacity = ANY(CAST($3 AS text[])) UNION
+      SELECT m.group_id FROM below JOIN member m ON m.table_id = below.group_id
+        AND m.table_name = 'group' AND m.state = 'active')
+    SELECT id FROM "group" WHERE is_organization AND state = 'active' AND (
+      id IN (SELECT group_id FROM held)
+      OR id IN (SELECT group_id FROM below) AND type = 'organization')""",
+    "user",
+    "roles",
+    "cascading",
+)
+
+
 class Labels(DefaultPermissionLabels):
     """CKAN's own labels, and those of the checkers."""
 
@@ -416,14 +435,16 @@ class Labels(DefaultPermissionLabels):
 
     def get_user_dataset_labels(self, user_obj: Any) -> list[str]:
         """Labels that a reader holds."""
-        if not user_obj or user_obj.is_anonymous:
+        if not user_obj or user_obj.is_anonymous or user_obj.sysadmin:
             return super().get_user_dataset_labels(user_obj)
-        # As core, but by the name and with the row at hand: by the id alone it reads the user from
-        # the database four times. Collaborators, which core adds if they are on, read nothing here.
-        context = Context(user=user_obj.name, auth_user_obj=user_obj)
-        organizations = tk.get_action("organization_list_for_user")(context, {"permission": "read"})
+        # Collaborators, whom core adds if they are on, read nothing here.
         labels = ["public", f"creator-{user_obj.id}"]
-        labels += [f"member-{organization['id']}" for organization in organizations]
+        organizations = _READ_BY(
+            user=user_obj.id,
+            roles=authz.get_roles_with_permission("read"),
+            cascading=authz.check_config_permission("roles_that_cascade_to_sub_groups"),
+        )
+        labels += [f"member-{id_}" for id_ in organizations.scalars()]
         held = {name for group in peran.of_user(user_obj.id).values() for name in group}
         if Peran.WALIDATA in held:
             labels.append(WALIDATA)

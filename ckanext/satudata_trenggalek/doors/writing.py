@@ -216,16 +216,18 @@ def follow_kategori(package_id: str) -> None:
         found = _TOPICS(**asked).all()
     for row in found:
         if row.name != chosen or row.state != "active":
-            _belong(package_id, row.id, "active" if row.name == chosen else "deleted")
+            _belong(package_id, row.id, row.name == chosen, known=row.state is not None)
 
 
-def _belong(package_id: str, group_id: str, state: str) -> None:
-    """Say whether a dataset belongs to a group."""
+def _belong(package_id: str, group_id: str, belongs: bool, known: bool) -> None:
+    """Say whether a dataset belongs to a group, of which it is `known` whether it does or did."""
     row = {"table_name": "package", "table_id": package_id, "group_id": group_id}
-    there = (core.member_table.c[name] == value for name, value in row.items())
-    found = core.Session.execute(sa.update(core.Member).where(*there).values(state=state))
-    if not found.rowcount:  # pyright: ignore[reportAttributeAccessIssue]
-        core.Session.execute(sa.insert(core.Member).values(**row, capacity="public", state=state))
+    state, member = "active" if belongs else "deleted", core.member_table
+    if known:
+        there = (member.c[name] == value for name, value in row.items())
+        core.Session.execute(sa.update(member).where(*there).values(state=state))
+    else:
+        core.Session.execute(sa.insert(member).values(**row, capacity="public", state=state))
 
 
 @tk.chained_action

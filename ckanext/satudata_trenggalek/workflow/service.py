@@ -26,6 +26,7 @@ from ckanext.satudata_trenggalek import (
     schema,
     tables,
 )
+from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import (
     SISTEM,
@@ -218,6 +219,16 @@ def lock_chain(id_: str) -> None:
     )
 
 
+_events: Any = model.Event.__table__
+_LAST = Statement(
+    sa.select(_events.c.seq, _events.c.hash)
+    .where(_events.c.package_id == sa.bindparam("chain"))
+    .order_by(_events.c.seq.desc())
+    .limit(1),
+    "chain",
+)
+
+
 def next_event(
     package_id: str,
     actor_name: str,
@@ -226,12 +237,7 @@ def next_event(
     **fields: Any,
 ) -> model.Event:
     """The event that `record` appends, not yet in the session."""
-    last = core.Session.execute(
-        sa.select(model.Event.seq, model.Event.hash)
-        .where(model.Event.package_id == package_id)
-        .order_by(model.Event.seq.desc())
-        .limit(1)
-    ).one_or_none()
+    last = _LAST(chain=package_id).one_or_none()
     row = model.Event(
         package_id=package_id,
         seq=last.seq + 1 if last else 1,
