@@ -201,7 +201,7 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     known = dataset.get(PREPARED)
     _replace_ours(dataset, _fields(row) if row else None)
     if row and anonymous(context):
-        if known and known["made_of"] == _made_of(row.stamp, row.stamp_kegiatan):
+        if known and known.get("made_of") == _made_of(row.stamp, row.stamp_kegiatan):
             dataset["extras"] = _extras(known)
         else:
             sdi.add([(dataset, row)])
@@ -270,14 +270,16 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     added = (params.get("extras") or {}).get("satudata_fl")
     type_of = "type" if added is None else "dataset_type"
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
-    pointed = {row.get(kegiatan.FIELD) for row in found["results"]} - {None, ""}
+    whole = found["results"] if added is None else ()
+    pointed = {row[kegiatan.FIELD] for row in whole if row.get(kegiatan.FIELD)}
     stamps = _stamps(ids | pointed)
     ready: dict[str, Any] = {}
-    for row in found["results"] if added is None else ():
+    for row in whole:
         known, stamp = row.get(PREPARED), stamps.get(row["id"])
         if not known or not stamp or row["id"] not in ids:
             continue
-        if known["made_of"] == _made_of(stamp, stamps.get(row.get(kegiatan.FIELD) or "")):
+        # Without one it is of an older version of the portal.
+        if known.get("made_of") == _made_of(stamp, stamps.get(row.get(kegiatan.FIELD) or "")):
             ready[row["id"]] = known
     # Of another day, or asked for in core's own schema.
     late = rows(ids & stamps.keys() - ready.keys()) if added is None else {}

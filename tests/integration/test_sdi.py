@@ -229,6 +229,17 @@ def test_what_was_prepared_holds_while_nothing_changed(
     assert judul() == told and made == [id_]
 
 
+def test_an_index_of_before_an_upgrade(world: World) -> None:
+    """What an older version of the portal prepared is made anew."""
+    id_ = world.standing("terbit")
+    row = world.call("package_show", "admin", id=id_)
+    row[reading.PREPARED] = {"stamp": "lama", "fields": {}, "extras": []}
+    found: dict[str, Any] = {"count": 1, "results": [row]}
+    reading.for_public(reading.after_dataset_search(found, {}), wanted=True)
+    assert extras(row)["accrualPeriodicity"] == "Tahunan" and reading.PREPARED not in row
+    assert row["satudata_status"] == "terbit"
+
+
 def test_with_the_schema_of_core(world: World) -> None:
     """`use_default_schema` gives our fields as extras already; each key stands once."""
     fq = f"id:{world.standing('terbit')}"
