@@ -416,7 +416,13 @@ class ContentUpload(FKResourceUpload):
     def get_path(self, id: str) -> files.Location:
         """Where the bytes of a resource lie; a place without a file when it has none."""
         row = pointer(id)
-        return location(row.sha256) if row else files.Location(f"{PARTS}/tidak-ada")
+        if row is None:
+            return files.Location(f"{PARTS}/tidak-ada")
+        where = location(row.sha256)
+        if not storage().exists(files.FileData(where)):
+            # Core says that there is no download.
+            log.error("Content %s of resource %s is not in the storage", row.sha256, id)
+        return where
 
     def upload(self, id: str, max_size: int = 10) -> None:
         """Point the resource to its bytes, then store them.

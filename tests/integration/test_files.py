@@ -328,3 +328,21 @@ def test_resource_without_pointer_has_no_file(
         headers={"Authorization": editor["token"]},
         status=404,
     )
+
+
+def test_lost_bytes_are_told(
+    app: Any,
+    call: Call,
+    dataset: str,
+    editor: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Readers are told that there is no download, and the log names what a disk lost."""
+    made = call("resource_create", package_id=dataset, upload=file(CSV + b"hilang,1\n"))
+    os.remove(files.storage().full_path(files.location(made["hash"])))  # pyright: ignore
+    got = app.get(
+        f"/dataset/{dataset}/resource/{made['id']}/download/x.csv",
+        headers={"Authorization": editor["token"]},
+    )
+    assert got.status_code == 404
+    assert made["hash"] in caplog.text
