@@ -407,22 +407,21 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
     return found
 
 
-#: The organizations whose datasets a user reads. Core's organization_list_for_user, which takes
-#: seven queries for it: their own, and those below of which they have a role that cascades.
+_member, _group = core.member_table.c, core.group_table.c
+#: The organizations whose datasets a user reads: their own. Core's organization_list_for_user takes
+#: seven queries for it, and where a setting says so, adds those below, which nobody reads here.
 _READ_BY = Statement(
-    """WITH RECURSIVE held AS (
-      SELECT group_id, capacity FROM member WHERE table_name = 'user' AND table_id = $1
-        AND state = 'active' AND capacity = ANY(CAST($2 AS text[]))),
-    below AS (
-      SELECT group_id FROM held WHERE capacity = ANY(CAST($3 AS text[])) UNION
-      SELECT m.group_id FROM below JOIN member m ON m.table_id = below.group_id
-        AND m.table_name = 'group' AND m.state = 'active')
-    SELECT id FROM "group" WHERE is_organization AND state = 'active' AND (
-      id IN (SELECT group_id FROM held)
-      OR id IN (SELECT group_id FROM below) AND type = 'organization')""",
+    sa.select(_member.group_id)
+    .join(core.group_table, _group.id == _member.group_id)
+    .where(
+        _member.table_name == "user",
+        _member.table_id == sa.bindparam("user"),
+        _member.state == "active",
+        _member.capacity.in_(authz.get_roles_with_permission("read")),
+        _group.is_organization,
+        _group.state == "active",
+    ),
     "user",
-    "roles",
-    "cascading",
 )
 
 
@@ -441,12 +440,7 @@ class Labels(DefaultPermissionLabels):
             return super().get_user_dataset_labels(user_obj)
         # Collaborators, whom core adds if they are on, read nothing here.
         labels = ["public", f"creator-{user_obj.id}"]
-        organizations = _READ_BY(
-            user=user_obj.id,
-            roles=authz.get_roles_with_permission("read"),
-            cascading=authz.check_config_permission("roles_that_cascade_to_sub_groups"),
-        )
-        labels += [f"member-{id_}" for id_ in organizations.scalars()]
+        labels += [f"member-{id_}" for id_ in _READ_BY(user=user_obj.id).scalars()]
         held = {name for group in peran.of_user(user_obj.id).values() for name in group}
         if Peran.WALIDATA in held:
             labels.append(WALIDATA)

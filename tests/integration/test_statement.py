@@ -124,19 +124,27 @@ def test_an_upload_asks_once(world: World, asked: list[str]) -> None:
     assert len(asked) == 1
 
 
-def test_labels_are_those_of_core(world: World) -> None:
-    """For members of every capacity, of none, of a parent organization, and admins."""
+def test_labels_are_those_of_core(world: World, ckan_config: Any) -> None:
+    """For members of every capacity and of none; nothing cascades, whatever a setting says."""
     people = {"warga": factories.User()["name"]}
     for capacity in ("member", "editor", "admin"):
         name = people[capacity] = factories.User()["name"]
         factories.Organization(users=[{"name": name, "capacity": capacity}])
-    parent = factories.Organization(users=[{"name": people["admin"], "capacity": "admin"}])
-    factories.Organization(groups=[{"name": parent["name"], "capacity": "public"}])
+    above = factories.Organization(users=[{"name": people["admin"], "capacity": "admin"}])
+    below = factories.Organization()
+    row = {"group_id": below["id"], "table_id": above["id"], "table_name": "group"}
+    core.Session.execute(sa.insert(core.member_table).values(**row, capacity="parent"))
+    core.Session.commit()
     found: dict[str, set[str]] = {}
     for name in (*people.values(), *world.PEOPLE):
         user: Any = core.User.get(name)
-        found[name] = set(DefaultPermissionLabels().get_user_dataset_labels(user))
-        ours = set(reading.Labels().get_user_dataset_labels(user))
-        assert ours - {reading.WALIDATA, reading.PEMBINA} == found[name]
-    assert len(found[people["warga"]]) == 2
-    assert len(found[people["admin"]]) > len(found[people["editor"]]) > 2
+        found[name] = set(reading.Labels().get_user_dataset_labels(user))
+        core_s = set(DefaultPermissionLabels().get_user_dataset_labels(user))
+        assert found[name] - {reading.WALIDATA, reading.PEMBINA} == core_s
+    # "public", the datasets that they made, and those of their organizations.
+    numbers = [len(found[people[name]]) for name in ("warga", "member", "editor", "admin")]
+    assert numbers == [2, 3, 3, 4]
+    ckan_config["ckan.auth.roles_that_cascade_to_sub_groups"] = ["admin"]
+    user = core.User.get(people["admin"])
+    assert f"member-{below['id']}" in DefaultPermissionLabels().get_user_dataset_labels(user)
+    assert set(reading.Labels().get_user_dataset_labels(user)) == found[people["admin"]]
