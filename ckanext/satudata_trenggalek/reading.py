@@ -211,6 +211,26 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
 _NEEDED = ("id", "capacity", "dataset_type")
 
 
+#: What `fl` may ask for: the names of fields. Solr also takes other names for them and what makes
+#: up values (`id:[value v=x]`), and the check would believe that.
+_FIELD = re.compile(r"[A-Za-z0-9_*]+")
+#: In the search's own extras: the fields that were added to `fl`; None without `fl`.
+_ADDED = "satudata_fl"
+
+
+def _chosen(given: Any) -> list[str]:
+    """The fields of `fl`.
+
+    Raises:
+        tk.ValidationError: on `fl`, for anything but names.
+    """
+    items = [given] if isinstance(given, str) else given
+    names = [name for item in items for name in re.split(r"[\s,]+", str(item)) if name]
+    if not all(_FIELD.fullmatch(name) for name in names):
+        raise tk.ValidationError({"fl": [tk._("Hanya nama bidang, misalnya id,title.")]})
+    return names
+
+
 #: Left out of searches that do not ask for a type.
 _ASIDE = f"-dataset_type:({' OR '.join(ASIDE_TYPES)})"
 
@@ -230,11 +250,14 @@ def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
     params["facet.mincount"] = max(1, int(params.get("facet.mincount") or 1))
     if not _names_a_type(params):
         params["fq_list"] = [*(params.get("fq_list") or []), _ASIDE]
+    added = None
     if fields := params.get("fl"):
-        asked = fields.split() if isinstance(fields, str) else list(fields)
+        asked = _chosen(fields)
         added = [name for name in _NEEDED if name not in asked]
         params["fl"] = [*asked, *added]
-        params["extras"] = {**(params.get("extras") or {}), "satudata_fl": added}
+    # Whatever a client sends under this name.
+    given = params.get("extras")
+    params["extras"] = {**(given if isinstance(given, dict) else {}), _ADDED: added}
     return params
 
 
@@ -267,7 +290,7 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
 
     Solr is told after the commit, so an index that was missed may still show what was withdrawn.
     """
-    added = (params.get("extras") or {}).get("satudata_fl")
+    added = (params.get("extras") or {}).get(_ADDED)
     type_of = "type" if added is None else "dataset_type"
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
     whole = found["results"] if added is None else ()
@@ -331,13 +354,16 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     dataset = json.loads(document["validated_data_dict"])
     if public:
         _replace_ours(dataset, None)
-        copy = dict(dataset)
+        copy, made_of = dict(dataset), _made_of(public.stamp, public.stamp_kegiatan)
         sdi.add([(copy, public)])
-        dataset[PREPARED] = {
-            "made_of": _made_of(public.stamp, public.stamp_kegiatan),
-            "fields": _fields(public),
-            "names": {extra["key"]: extra["value"] for extra in copy.get("extras") or ()},
-        }
+        still = rows([document["id"]]).get(document["id"])
+        # Its kegiatan may have been published or withdrawn between the two questions.
+        if still and made_of == _made_of(still.stamp, still.stamp_kegiatan):
+            dataset[PREPARED] = {
+                "made_of": made_of,
+                "fields": _fields(public),
+                "names": {extra["key"]: extra["value"] for extra in copy.get("extras") or ()},
+            }
         # Without spaces: a search reads a hundred of them.
         document["validated_data_dict"] = json.dumps(dataset, separators=(",", ":"))
     else:
@@ -413,11 +439,13 @@ _member, _group = core.member_table.c, core.group_table.c
 _READ_BY = Statement(
     sa.select(_member.group_id)
     .join(core.group_table, _group.id == _member.group_id)
+    .join(core.user_table, core.user_table.c.id == _member.table_id)
     .where(
         _member.table_name == "user",
         _member.table_id == sa.bindparam("user"),
         _member.state == "active",
         _member.capacity.in_(authz.get_roles_with_permission("read")),
+        core.user_table.c.state == "active",
         _group.is_organization,
         _group.state == "active",
     ),

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,8 +20,11 @@ import yaml
 from ckanext.satudata_trenggalek import kegiatan, schema
 from ckanext.satudata_trenggalek.workflow.table import KEGIATAN
 
-#: The edition of the mapping: what was made with another holds no more.
-EDITION = hashlib.sha256((schema.FOLDER / "sdi.yaml").read_bytes()).hexdigest()[:16]
+#: The edition of the mapping, the code lists and what follows: what was made with another holds no
+#: more.
+EDITION = hashlib.sha256(
+    b"".join(path.read_bytes() for path in (*sorted(schema.FOLDER.rglob("*.yaml")), Path(__file__)))
+).hexdigest()[:16]
 #: Longest value in characters: a receiver's Solr takes 32,766 bytes, a character has at most four.
 MAX_VALUE = 8_000
 

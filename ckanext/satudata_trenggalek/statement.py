@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from typing import Any
 
 import ckan.model as core
+import psycopg2
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql import visitors
 
 _numbers = itertools.count(1)
@@ -28,7 +31,8 @@ class Statement:
         text = query if isinstance(query, str) else _compiled(query, parameters)
         self.name = f"satudata_{next(_numbers)}"
         self.prepare = f"PREPARE {self.name} AS {text}"
-        self.execute = f"EXECUTE {self.name} ({', '.join(f'%({name})s' for name in parameters)})"
+        places = ", ".join(f"%({name})s" for name in parameters)
+        self.execute = f"EXECUTE {self.name} ({places})" if places else f"EXECUTE {self.name}"
 
     def __call__(self, **parameters: Any) -> sa.CursorResult[Any]:
         """Its rows, read in the session's transaction."""
@@ -39,22 +43,27 @@ class Statement:
         return connection.exec_driver_sql(self.execute, parameters)
 
     def committed(self, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Its rows of what is committed, past the session; what it writes is committed with it."""
-        pooled = core.ensure_engine().raw_connection()
+        """Its rows of what is committed, past the session; what it writes is committed with it.
+
+        Raises:
+            sqlalchemy.exc.DBAPIError: as from the session.
+        """
         try:
-            connection: Any = pooled.driver_connection
-            connection.autocommit = True
-            try:
-                with connection.cursor() as cursor:
-                    if self.name not in pooled.info:
-                        cursor.execute(self.prepare)
-                        pooled.info[self.name] = True
-                    cursor.execute(self.execute, parameters)
-                    return cursor.fetchall()
-            finally:
-                connection.autocommit = False
-        finally:
-            pooled.close()
+            with contextlib.closing(core.ensure_engine().raw_connection()) as pooled:
+                connection: Any = pooled.driver_connection
+                try:
+                    connection.autocommit = True
+                    with connection.cursor() as cursor:
+                        if self.name not in pooled.info:
+                            cursor.execute(self.prepare)
+                            pooled.info[self.name] = True
+                        cursor.execute(self.execute, parameters)
+                        return cursor.fetchall()
+                finally:
+                    if not connection.closed:
+                        connection.autocommit = False
+        except psycopg2.Error as error:
+            raise DBAPIError.instance(self.execute, parameters, error, psycopg2.Error) from error
 
 
 def _compiled(query: sa.Select[Any], parameters: tuple[str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ckan.model as core
@@ -227,6 +228,64 @@ def test_what_was_prepared_holds_while_nothing_changed(
     world.bring(kegiatan, "terbit")
     made.clear()
     assert judul() == told and made == [id_]
+
+
+def test_a_kegiatan_that_is_published_while_the_index_is_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made ready from two different moments is not kept."""
+    kegiatan = world.kegiatan_at("terbit")["id"]
+    id_ = world.at("terbit", id_kegiatan=kegiatan)["id"]
+    world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    world.move("produsen_dinkes", kegiatan, "buka_kembali")
+    world.bring(kegiatan, "terverifikasi")
+    add = sdi.add
+
+    def between(datasets: Any) -> None:
+        monkeypatch.setattr(sdi, "add", add)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(world.move, "walidata", kegiatan, "terbitkan").result()
+        add(datasets)
+
+    monkeypatch.setattr(sdi, "add", between)
+    search.rebuild(id_)
+    core.Session.remove()
+    assert reading.PREPARED not in search.show(id_)["validated_data_dict"]
+    assert anonymous(world, id_)["judul_kegiatan"]
+    world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    core.Session.remove()
+    found = world.call("package_search", None, fq=f"id:{id_}")["results"][0]
+    assert "judul_kegiatan" not in extras(found) | anonymous(world, id_)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"fl": ["id", "x:validated_data_dict"]},
+        {"fl": ["id,x:validated_data_dict"]},
+        {"fl": "id x:validated_data_dict"},
+        {"extras": {"satudata_fl": []}},
+        {"extras": {"satudata_fl": 5}},
+        {"extras": "satudata_fl"},
+    ],
+    ids=str,
+)
+def test_no_question_gets_around_the_check(world: World, asked: dict[str, Any]) -> None:
+    """What the index holds of a withdrawn kegiatan, by another name or the search's own mark."""
+    kegiatan = world.shared.get("ditarik-kegiatan") or world.kegiatan_at("terbit")["id"]
+    if "ditarik-kegiatan" not in world.shared:
+        world.shared["ditarik-kegiatan"] = kegiatan
+        world.shared["ditarik-dataset"] = world.at("terbit", id_kegiatan=kegiatan)["id"]
+        world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    id_ = world.shared["ditarik-dataset"]
+    assert "judul_kegiatan" in search.show(id_)["validated_data_dict"]
+    try:
+        found = world.call("package_search", None, fq=f"id:{id_}", **asked)
+    except tk.ValidationError as error:
+        assert set(error.error_dict) == {"fl"} and "fl" in asked
+    else:
+        assert "fl" not in asked and found["count"] == 1
+        assert "judul_kegiatan" not in str(found) and reading.PREPARED not in str(found)
 
 
 def test_an_index_of_before_an_upgrade(world: World) -> None:

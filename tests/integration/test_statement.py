@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import ckan.model as core
-import psycopg2.errors
 import pytest
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from ckan.tests import factories
 from sqlalchemy import event
+from sqlalchemy.exc import DataError, OperationalError
 
 from ckanext.satudata_trenggalek import doors, reading
 from ckanext.satudata_trenggalek.statement import Statement
@@ -24,6 +24,7 @@ TITLE = Statement(
     "package",
 )
 HALF = Statement("SELECT 10 / CAST($1 AS integer)", "by")
+END = Statement("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
 def prepared(statement: Statement) -> int:
@@ -54,22 +55,38 @@ def test_what_is_committed(world: World) -> None:
     assert TITLE.committed(package=id_) == [("Lama",)]
     core.Session.remove()
 
-    # The connection that it used has transactions again.
-    assert TITLE.committed(package=id_) == [("Lama",)]
-    core.Session.execute(sa.text("UPDATE package SET title = 'Baru' WHERE id = :id"), {"id": id_})
-    core.Session.remove()
-    assert TITLE.committed(package=id_) == [("Lama",)]
 
-
-def test_an_error_keeps_no_connection() -> None:
-    core.Session.remove()
+def in_autocommit() -> list[bool]:
+    """Of the connections that wait in the pool, until there is none."""
     pool: Any = core.ensure_engine().pool
-    held = pool.checkedout()
-    for _ in range(3):
-        with pytest.raises(psycopg2.errors.DivisionByZero):
-            HALF.committed(by=0)
-        assert HALF.committed(by=5) == [(2,)]
-    assert pool.checkedout() == held
+    taken = [pool.connect() for _ in range(pool.checkedin())]
+    found = [connection.driver_connection.autocommit for connection in taken]
+    for connection in taken:
+        connection.close()
+    return found
+
+
+def test_the_connection_comes_back(world: World) -> None:
+    """And has transactions again; an error is one of SQLAlchemy's."""
+    core.Session.remove()
+    core.ensure_engine().dispose()
+    assert in_autocommit() == []
+    for by in (5, 0, 5):
+        if by:
+            assert HALF.committed(by=by) == [(2,)]
+        else:
+            with pytest.raises(DataError):
+                HALF.committed(by=by)
+        assert in_autocommit() == [False]
+
+
+def test_a_connection_that_dies(world: World) -> None:
+    """Says so as the session's would; the next call has another."""
+    core.Session.remove()
+    with pytest.raises(OperationalError, match=r"terminating connection|closed the connection"):
+        END.committed()
+    assert HALF.committed(by=5) == [(2,)]
+    assert not any(in_autocommit())
 
 
 @pytest.fixture

@@ -495,3 +495,16 @@ def test_a_table_that_nobody_queued_stops_the_submission(world: World) -> None:
     with pytest.raises(tk.ValidationError) as error:
         world.move("produsen_dinkes", dataset["id"], "ajukan")
     assert list(error.value.error_dict) == [field]
+
+
+def test_deletion_of_a_file_that_the_metadata_refuse(world: World) -> None:
+    """A code list changed since: the field is named, where core would fail."""
+    made = world.draft()
+    statement = "UPDATE package SET extras = extras || CAST(:extras AS jsonb) WHERE id = :id"
+    core.Session.execute(sa.text(statement), {"id": made["id"], "extras": '{"kategori": "lama"}'})
+    core.Session.commit()
+    search.rebuild(made["id"])
+    core.Session.remove()
+    with pytest.raises(tk.ValidationError) as error:
+        world.call("resource_delete", "produsen_dinkes", id=made["resources"][0]["id"])
+    assert "kategori" in error.value.error_dict

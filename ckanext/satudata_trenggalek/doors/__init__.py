@@ -84,8 +84,8 @@ def _forget(session: Session, *_: object) -> None:
 def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset[Peran]]:
     """Status of a dataset as the database has it now, None where it has none; and `held`.
 
-    Core asks four times in an upload, so the answer holds until the transaction writes or ends;
-    what others commit meanwhile the triggers heed.
+    Core asks four times in an upload, so the answer holds until the transaction writes or ends.
+    When others change the status meanwhile the triggers refuse; a peran taken meanwhile counts.
     """
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     asked = package.id, user.id if user and user.is_authenticated else None

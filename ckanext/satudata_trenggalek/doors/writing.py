@@ -180,7 +180,12 @@ _members = (
     .subquery()
 )
 _TOPICS = Statement(
-    sa.select(core.group_table.c.id, core.group_table.c.name, _members.c.state)
+    sa.select(
+        core.group_table.c.id,
+        core.group_table.c.name,
+        _members.c.state,
+        _members.c.group_id.is_not(None).label("known"),
+    )
     .outerjoin(_members, _members.c.group_id == core.group_table.c.id)
     .where(
         core.group_table.c.name == sa.any_(sa.bindparam("topics", type_=ARRAY(sa.Text))),
@@ -216,7 +221,7 @@ def follow_kategori(package_id: str) -> None:
         found = _TOPICS(**asked).all()
     for row in found:
         if row.name != chosen or row.state != "active":
-            _belong(package_id, row.id, row.name == chosen, known=row.state is not None)
+            _belong(package_id, row.id, row.name == chosen, row.known)
 
 
 def _belong(package_id: str, group_id: str, belongs: bool, known: bool) -> None:
@@ -316,16 +321,15 @@ def resource_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core looks for `resources` in package_update's errors, and fails without it."""
     package = package_of_resource(data_dict.get("id"))
     _known(context, data_dict.get("id"), package)
-    gated = package.id if package and package.type not in UNGATED_TYPES else None
-    if gated:
+    if package and package.type not in UNGATED_TYPES:
         tk.check_access("resource_delete", context, data_dict)
-        _refuse_frozen(status_of(gated))
+        _refuse_frozen(status_of(package.id))
     try:
         return next_action(context, data_dict)
-    except KeyError:
-        # Others may have frozen it since then.
-        if gated:
-            _refuse_frozen(status_of(gated))
+    except KeyError as error:
+        # Others may have frozen it since then, or its metadata no longer holds.
+        if isinstance(error.__context__, tk.ValidationError):
+            raise error.__context__ from None
         raise
 
 
