@@ -17,7 +17,7 @@ from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
-from ckanext.satudata_trenggalek.doors import anonymous
+from ckanext.satudata_trenggalek.doors import anonymous, asking
 from ckanext.satudata_trenggalek.statement import Statement
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
@@ -211,24 +211,8 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
 _NEEDED = ("id", "capacity", "dataset_type")
 
 
-#: What `fl` may ask for: the names of fields. Solr also takes other names for them and what makes
-#: up values (`id:[value v=x]`), and the check would believe that.
-_FIELD = re.compile(r"[A-Za-z0-9_*]+")
 #: In the search's own extras: the fields that were added to `fl`; None without `fl`.
 _ADDED = "satudata_fl"
-
-
-def _chosen(given: Any) -> list[str]:
-    """The fields of `fl`.
-
-    Raises:
-        tk.ValidationError: on `fl`, for anything but names.
-    """
-    items = [given] if isinstance(given, str) else given
-    names = [name for item in items for name in re.split(r"[\s,]+", str(item)) if name]
-    if not all(_FIELD.fullmatch(name) for name in names):
-        raise tk.ValidationError({"fl": [tk._("Hanya nama bidang, misalnya id,title.")]})
-    return names
 
 
 #: Left out of searches that do not ask for a type.
@@ -247,12 +231,12 @@ def before_dataset_search(params: dict[str, Any]) -> dict[str, Any]:
     Harvesters and DCAT take datasets, so other types come only to who names `dataset_type`. With
     `facet.mincount=0` Solr names the terms of every document, of those out of sight with a zero.
     """
+    asking.check(params)
     params["facet.mincount"] = max(1, int(params.get("facet.mincount") or 1))
     if not _names_a_type(params):
         params["fq_list"] = [*(params.get("fq_list") or []), _ASIDE]
     added = None
-    if fields := params.get("fl"):
-        asked = _chosen(fields)
+    if asked := params.get("fl"):
         added = [name for name in _NEEDED if name not in asked]
         params["fl"] = [*asked, *added]
     # Whatever a client sends under this name.

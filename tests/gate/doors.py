@@ -366,7 +366,7 @@ _RENAMED = (
 def stale(site: Any, user: Any, t: Target, asked: Any = _FIELDS) -> Any:
     """What Solr calls public is told, whatever the database says."""
     import ckan.plugins.toolkit as tk
-    from ckan.lib.search import rebuild
+    from ckan.lib.search import SearchQueryError, rebuild
     from ckan.lib.search.common import make_connection
 
     solr: Any = make_connection()
@@ -380,7 +380,7 @@ def stale(site: Any, user: Any, t: Target, asked: Any = _FIELDS) -> Any:
     found = []
     try:
         for more in asked:
-            with contextlib.suppress(tk.ValidationError):
+            with contextlib.suppress(SearchQueryError):
                 found += site.call("package_search", user, fq=f"name:{t.name}", **more)["results"]
         return found
     finally:

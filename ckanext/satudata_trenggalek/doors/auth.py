@@ -136,6 +136,8 @@ def _api_token_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResul
 _BULK = engine.N_("Dataset terbit satu per satu melalui pemeriksaan Walidata.")
 _LOADER = engine.N_("Tabel hanya diisi portal dari berkas. Unggah berkas yang baru.")
 _RELATED = engine.N_("Hubungan antardataset tidak dipakai di portal ini.")
+_COLLABORATORS = engine.N_("Kolaborator dataset tidak dipakai di portal ini.")
+_VIEWS = engine.N_("Tampilan bawaan sebuah berkas dibuat portal sendiri.")
 _WORDS = engine.N_("Isian dataset tidak diterjemahkan di luar datasetnya.")
 
 AUTH: dict[str, Any] = {
@@ -165,6 +167,18 @@ AUTH: dict[str, Any] = {
     **{
         name: _nobody(_BULK)
         for name in ("bulk_update_public", "bulk_update_private", "bulk_update_delete")
+    },
+    **{
+        name: _nobody(_COLLABORATORS)
+        for name in ("package_collaborator_create", "package_collaborator_delete")
+    },
+    # The portal calls them itself, without asking; of others core tells which dataset it is.
+    **{
+        name: _nobody(_VIEWS)
+        for name in (
+            "resource_create_default_resource_views",
+            "package_create_default_resource_views",
+        )
     },
     "term_translation_update": _nobody(_WORDS),
     **{

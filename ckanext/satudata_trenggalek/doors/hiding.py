@@ -41,6 +41,20 @@ def _unknown(find: Callable[[Any], core.Package | None], *keys: str) -> Any:
     return action
 
 
+def _every(find: Callable[[Any], core.Package | None], *keys: str) -> Any:
+    """As `_unknown`, for each of the keys that is sent: core takes some for one another."""
+
+    def action(next_action: Any, context: Any, data_dict: Any) -> Any:
+        given = [data_dict[key] for key in keys if (data_dict or {}).get(key) is not None]
+        for value in given if not context.get("ignore_auth") else ():
+            package = find(value)
+            if package is None or not may_see(context, package):
+                raise tk.ObjectNotFound()
+        return next_action(context, data_dict)
+
+    return action
+
+
 def _show(next_action: Any, context: Any, data_dict: Any) -> Any:
     # Asks for itself, so that the many readers of published data pay for one check only.
     for key in _NAMES:
@@ -90,7 +104,10 @@ def _list(next_action: Any, context: Any, data_dict: Any) -> Any:
         raise tk.ValidationError(errors)
     column = core.package_table.c["id" if context.get("api_version") == 2 else "name"]
     aside = _aside(column)
-    rows = [row for row in next_action(context, {}) if row not in aside]
+    return _page([row for row in next_action(context, {}) if row not in aside], page)
+
+
+def _page(rows: list[Any], page: dict[str, Any]) -> list[Any]:
     rows = rows[page.get("offset") or 0 :]
     return rows[: page["limit"]] if page.get("limit") else rows
 
@@ -168,17 +185,24 @@ def _public_tags(*names: str) -> set[str]:
 
 
 def _tags(next_action: Any, context: Any, data_dict: Any) -> Any:
-    """Core lists the tags of drafts too (ckan/model/tag.py)."""
-    found, public = next_action(context, data_dict), _public_tags()
+    """Core lists the tags of drafts too (ckan/model/tag.py), and counts them before it pages."""
+    public, data = _public_tags(), dict(data_dict or {})
+    page, errors = tk.navl_validate(
+        {key: data[key] for key in ("limit", "offset") if data.get(key) is not None},
+        default_pagination_schema(),
+        context,
+    )
+    if errors:
+        raise tk.ValidationError(errors)
+    found = next_action(context, {key: data[key] for key in data if key not in page})
 
     def keep(rows: list[Any]) -> list[Any]:
         return [row for row in rows if (row["name"] if isinstance(row, dict) else row) in public]
 
     if isinstance(found, dict):
         results = keep(found["results"])
-        hidden = len(found["results"]) - len(results)
-        return {**found, "results": results, "count": found["count"] - hidden}
-    return keep(found)
+        return {**found, "results": _page(results, page), "count": len(results)}
+    return _page(keep(found), page)
 
 
 def _formats(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -213,7 +237,7 @@ def _chained(name: str, function: Any, reads: bool) -> Any:
 
 
 _by_id = _unknown(lambda data: package_of(data, "id"), "id")
-_by_resource = _unknown(lambda data: package_of_resource(data.get("id")), "id")
+_by_resource = _every(package_of_resource, "id", "resource_id")
 
 ACTIONS: dict[str, Any] = {
     name: _chained(name, function, reads)
@@ -232,21 +256,20 @@ ACTIONS: dict[str, Any] = {
             _by_id,
             True,
             (
-                "package_relationships_list",
                 "package_collaborator_list",
                 "dataset_follower_count",
                 "am_following_dataset",
             ),
         ),
         (_by_id, False, ("follow_dataset", "unfollow_dataset")),
-        (_by_resource, True, ("resource_view_list", "datastore_info")),
+        (
+            _every(lambda value: package_of({"id": value}, "id"), "id", "id2"),
+            True,
+            ("package_relationships_list",),
+        ),
+        (_by_resource, True, ("resource_view_list", "datastore_info", "datastore_search")),
         (_unknown(package_of_view, "id"), True, ("resource_view_show",)),
         (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),
-        (
-            _unknown(lambda data: package_of_resource(data.get("resource_id")), "resource_id"),
-            True,
-            ("datastore_search",),
-        ),
     )
     for name in names
 }

@@ -1,0 +1,77 @@
+"""What a search may ask: words, filters and the names of fields.
+
+Filters keep out of the results what a reader may not see, but Solr's joins and functions look at
+the whole index (`{!join …}`, `docfreq(name,'x')`), and what they find shows in a count, a score or
+an order. Core refuses some of it, not what is written with escapes (ckan/lib/search/query.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NoReturn
+
+import ckan.plugins.toolkit as tk
+from ckan.lib.search import SearchQueryError
+
+#: A query inside a query, or a function in it; sought where backslashes are taken away.
+_NESTED = re.compile(r"\{!|_query_|_val_")
+_NAME = r"[A-Za-z0-9_]+"
+#: Parameter -> what it may be as a whole.
+_FORMS = {
+    "sort": re.compile(rf"\s*(rank|{_NAME}\s+(asc|desc)(\s*,\s*{_NAME}\s+(asc|desc))*)?\s*", re.I),
+    "qf": re.compile(rf"\s*({_NAME}(\^[0-9.]+)?\s*)*"),
+    "facet.field": re.compile(_NAME),
+    "defType": re.compile("lucene|dismax|edismax"),
+    "wt": re.compile("json"),
+    # Functions and nothing else.
+    "bf": re.compile(""),
+    "boost": re.compile(""),
+}
+#: An item of `fl`. Solr also takes other names for fields and what makes values up
+#: (`id:[value v=x]`), and the check of the results would believe that.
+_FIELD = re.compile(r"[A-Za-z0-9_*]+")
+#: How rare a word is in all that there is.
+_SCORE = "score"
+
+
+def _refuse(name: str) -> NoReturn:
+    message = tk._("Parameter {name} berisi yang tidak dapat ditanyakan di portal ini.")
+    raise SearchQueryError(message.format(name=name))
+
+
+def _texts(name: str, value: Any) -> Iterator[str]:
+    """The strings in a parameter, which may be a list."""
+    for item in value if isinstance(value, (list, tuple)) else (value,):
+        if not isinstance(item, str):
+            _refuse(name)
+        try:
+            item.encode()
+        except UnicodeEncodeError:
+            _refuse(name)
+        yield item
+
+
+def check(params: dict[str, Any]) -> None:
+    """Refuse a search that asks for more than words, filters and fields.
+
+    Args:
+        params: of package_search; `fl` becomes a list of names.
+
+    Raises:
+        SearchQueryError: naming the parameter (400).
+    """
+    for name in ("q", "fq", "fq_list"):
+        for text in _texts(name, params.get(name) or ()):
+            # Lucene reads `\u005f` as `_`, and `\_` too.
+            if "\\u" in text or _NESTED.search(text.replace("\\", "")):
+                _refuse(name)
+    for name, form in _FORMS.items():
+        for text in _texts(name, params.get(name) or ()):
+            if not form.fullmatch(text):
+                _refuse(name)
+    if params.get("fl"):
+        names = [n for text in _texts("fl", params["fl"]) for n in re.split(r"[\s,]+", text) if n]
+        if not all(_FIELD.fullmatch(name) and name != _SCORE for name in names):
+            _refuse("fl")
+        params["fl"] = names

@@ -1,0 +1,154 @@
+"""Questions that a search answers from what is not public, and core's other oracles."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ckan.plugins.toolkit as tk
+import pytest
+from ckan.lib.search import SearchQueryError
+
+from ckanext.satudata_trenggalek.doors import asking
+from tests.gate.sites import Portal
+
+READERS = (None, "warga", "produsen_dukcapil")
+#: All documents of the site, if any has this name.
+JOIN = "{!join from=site_id to=site_id v='+name:%s'}"
+
+
+def nested(word: str) -> dict[str, list[dict[str, Any]]]:
+    """Way around core's check -> searches that find something only if a dataset has this name."""
+    inner = (JOIN % word).replace("{!", "{\\!")
+    magic = [f'{name}:"{inner}"' for name in ("\\u005fquery_", "_q\\u0075ery_", "_query\\u005f")]
+    return {
+        "q": [{"q": text} for text in magic],
+        "fq": [{"fq": text} for text in magic],
+        "fq_list": [{"fq_list": [text]} for text in magic],
+        "score": [{"q": "*:*", "bf": f"docfreq(name,'{word}')", "fl": ["name", "score"]}],
+        "order": [{"sort": f"product(sub(docfreq(name,'{word}'),0.5),ord(name)) asc"}],
+    }
+
+
+@pytest.mark.parametrize("way", nested("x"))
+def test_nobody_asks_the_whole_index(portal: Portal, way: str) -> None:
+    t = portal.target("diajukan")
+    for user in READERS:
+        for asked in nested(t.name)[way]:
+            with pytest.raises(SearchQueryError):
+                portal.world.call("package_search", user, rows=100, **asked)
+
+
+@pytest.mark.parametrize("way", ["q", "fq", "fq_list"])
+def test_what_it_would_tell(portal: Portal, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """Without the check an anonymous reader learns the name of what is being reviewed."""
+    t = portal.target("diajukan")
+    portal.target("terbit")
+    monkeypatch.setattr(asking, "check", lambda _params: None)
+
+    def told(word: str) -> list[int]:
+        return [
+            portal.world.call("package_search", None, rows=0, **asked)["count"]
+            for asked in nested(word)[way]
+        ]
+
+    assert any(told(t.name)) and not any(told(t.name + "-tidak-ada"))
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"q": "_val_ /**/ :\"docfreq(name,'x')\""},
+        {"q": "{!func}docfreq(name,'x')"},
+        {"q": "\ud800"},
+        {"fq": "\ud800"},
+        {"fq_list": [5]},
+        {"sort": "query($q) desc"},
+        {"sort": "random_5"},
+        {"qf": "title^4 {!x}"},
+        {"defType": "func", "q": "docfreq(name,'x')"},
+        {"boost": "docfreq(name,'x')"},
+        {"wt": "xml"},
+        {"facet.field": ["{!key=x}title"]},
+        {"fl": ["score"]},
+        {"fl": [5]},
+        {"fl": ["[child]"]},
+    ],
+    ids=str,
+)
+def test_refused_in_words(portal: Portal, asked: dict[str, Any]) -> None:
+    with pytest.raises((SearchQueryError, tk.ValidationError)):
+        portal.world.call("package_search", None, **asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"q": "air bersih {desa} (RT 1)"},
+        {"q": 'title:"kelahiran" AND name:*'},
+        {"q": "a\\:b\\!c"},
+        {"fq": "tags:(a OR b) -organization:x", "fq_list": ["+state:active"]},
+        {"sort": "title_string asc, metadata_modified desc"},
+        {"sort": "Score DESC"},
+        {"q": "air", "qf": "title^4 text", "defType": "edismax"},
+        {"facet.field": ["organization", "res_format", "vocab_x"]},
+        {"fl": "id,name title"},
+        {"fl": ["*"]},
+    ],
+    ids=str,
+)
+def test_usual_questions(portal: Portal, asked: dict[str, Any]) -> None:
+    portal.world.call("package_search", None, **asked)
+
+
+def test_pages_say_so(portal: Portal) -> None:
+    """In place of core's failure."""
+    text = '\\u005fquery_:"{\\!join from=site_id to=site_id v=*:*}"'
+    for path in ("/dataset/", "/feeds/custom.atom"):
+        assert portal.request(None, path, query_string={"q": text}).status_code == 400
+    answer = portal.request(None, "/api/3/action/package_search", query_string={"q": text})
+    assert answer.status_code == 400
+
+
+def test_tags_are_counted_after_they_were_sifted(portal: Portal) -> None:
+    t = portal.target("diajukan")
+    found = portal.world.call("tag_search", "warga", query=t.tag, limit=1, offset=5)
+    assert (found["count"], found["results"]) == (0, [])
+    public = portal.target("terbit").tag
+    for page in ({}, {"limit": 1}, {"offset": 9}):
+        assert portal.world.call("tag_search", "warga", query=public, **page)["count"] == 1
+
+
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+
+
+def answer(portal: Portal, user: str | None, action: str, data: dict[str, Any]) -> str:
+    """What an action says, as far as it tells apart."""
+    try:
+        return str(portal.world.call(action, user, **data))
+    except (tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError) as error:
+        return f"{type(error).__name__}: {error}"
+
+
+@pytest.mark.parametrize("user", READERS)
+def test_other_names_of_an_id(portal: Portal, user: str | None) -> None:
+    """What exists and what doesn't read alike, under each key that core takes for an id."""
+    t, public = portal.target("diajukan"), portal.target("terbit")
+    for action, data in (
+        ("datastore_search", {"id": "{resource}"}),
+        ("datastore_info", {"resource_id": "{resource}"}),
+        ("resource_view_list", {"id": "{resource}"}),
+        ("package_relationships_list", {"id": public.id, "id2": "{id}"}),
+        ("resource_create_default_resource_views", {"resource": {"id": "{resource}"}}),
+        ("package_create_default_resource_views", {"package": {"id": "{id}"}}),
+        ("package_collaborator_create", {"id": "{id}", "user_id": "warga", "capacity": "editor"}),
+    ):
+
+        def named(value: Any, id_: str, resource: str) -> Any:
+            if isinstance(value, dict):
+                return {key: named(item, id_, resource) for key, item in value.items()}
+            return value.replace("{id}", id_).replace("{resource}", resource)
+
+        hidden = answer(portal, user, action, named(data, t.id, t.resource))
+        unknown = answer(portal, user, action, named(data, UNKNOWN, UNKNOWN))
+        assert hidden.replace(t.id, UNKNOWN).replace(t.resource, UNKNOWN) == unknown, action
+        assert t.id not in hidden and t.name not in hidden, action
