@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -9,6 +10,7 @@ import os
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,11 +76,19 @@ def test_cut_archive(tmp_path: Path, share: float) -> None:
 def test_every_changed_byte_is_seen(tmp_path: Path) -> None:
     path = write(tmp_path / "a")
     whole = path.read_bytes()
+    content, told = gzip.decompress(whole), 0
     # Not the head of gzip, of which some bytes (time, system) say nothing of the content.
     for place in range(12, len(whole), len(whole) // 40):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        changed = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            # Of repeated words gzip may say in another way where they stood before.
+            if gzip.decompress(changed) == content:
+                continue
+        path.write_bytes(changed)
         with pytest.raises(Problem):
             backup.read(path)
+        told += 1
+    assert told > 35
 
 
 def _tar(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
