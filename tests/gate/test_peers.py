@@ -9,9 +9,9 @@ UNHCR (un), CivityNL's, Kartoza's, and CKAN's core.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import TRANSITIONS
 from tests.gate.doors import harvest, harvest_again
 from tests.gate.sites import REFUSED, Portal
+from tests.statements import statements
 from tests.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,22 +160,6 @@ def test_ds_changed_during_review(world: World) -> None:
         world.move("walidata", dataset["id"], "setujui", content_hash=read)
     model.Session.rollback()
     assert "content_hash" in error.value.error_dict
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    """The statements that the database is given meanwhile."""
-    given: list[str] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        given.append(statement)
-
-    engine = model.ensure_engine()
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield given
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_ds_list_of_tasks_asks_for_each(world: World) -> None:

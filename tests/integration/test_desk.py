@@ -12,12 +12,12 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from ckanext.satudata_trenggalek import config, maintenance
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.calendar import Calendar
 from tests.gate.test_races import at_once
+from tests.statements import statements
 from tests.world import World
 
 
@@ -248,21 +248,6 @@ def test_verified_data_that_stays_inside_waits_for_nobody(world: World) -> None:
     closed, open_ = world.at("terverifikasi", **legal)["id"], world.at("terverifikasi")["id"]
     ready = ids(world, "walidata", status=["terverifikasi"], clock=True)
     assert open_ in ready and closed not in ready
-
-
-@contextmanager
-def statements() -> Iterator[list[str]]:
-    seen: list[str] = []
-
-    def note(_conn: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        seen.append(statement)
-
-    engine = core.meta.engine
-    event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_the_queue_asks_as_often_for_many_as_for_one(world: World) -> None:

@@ -25,8 +25,8 @@ import pytest
 import sqlalchemy as sa
 from aiosmtpd.controller import Controller
 from ckan.tests.helpers import CKANTestApp
-from sqlalchemy import event
 
+from tests.statements import statements
 from tests.world import World
 
 NASTY = '<b>Kelahiran</b> & "Anak"\r\nBcc: semua@example.id'
@@ -932,20 +932,12 @@ def test_list_asks_the_database_as_often_for_many_as_for_few(world: World, outbo
                          event_seq=1, queued_at=at, next_at=at, mail="tanpa")
         )  # fmt: skip
     core.Session.commit()
-    engine, statements = core.ensure_engine(), []
-
-    def keep(*args: Any) -> None:
-        statements.append(args[2])
-
     counts = []
-    event.listen(engine, "before_cursor_execute", keep)
-    try:
+    with statements() as sent:
         for limit in (4, 8):
             core.Session.rollback()
-            _ = user.name, statements.clear()
+            _ = user.name, sent.clear()
             _count, rows = notices.find(user.id, limit, 0, True)
             assert len(notices.described(user, rows)) == limit
-            counts.append(len(statements))
-    finally:
-        event.remove(engine, "before_cursor_execute", keep)
+            counts.append(len(sent))
     assert counts[0] == counts[1]

@@ -13,6 +13,7 @@ import pytest
 from ckan.tests.helpers import CKANTestApp
 
 from ckanext.satudata_trenggalek import publik
+from tests.statements import statements
 from tests.world import World
 
 Page = Callable[..., Any]
@@ -43,22 +44,11 @@ def test_caches_may_keep_the_home_page_of_the_public(get: Page, app: Any, world:
 
 
 def test_home_asks_the_same_however_much_there_is(get: Page, world: World) -> None:
-    from ckan import model
-    from sqlalchemy import event
 
     def queries() -> int:
-        counted: list[str] = []
-
-        def count(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-            counted.append(statement)
-
-        engine = model.ensure_engine()
-        event.listen(engine, "before_cursor_execute", count)
-        try:
+        with statements() as sent:
             assert get("/").status_code == 200
-        finally:
-            event.remove(engine, "before_cursor_execute", count)
-        return len(counted)
+        return len(sent)
 
     for _ in range(4):
         world.at("terbit")

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from ckan.tests import factories
-from sqlalchemy import event
 from sqlalchemy.exc import DataError, OperationalError
 
 from ckanext.satudata_trenggalek import doors, reading
 from ckanext.satudata_trenggalek.statement import Statement
+from tests.statements import statements
 from tests.world import World
 
 TITLE = Statement(
@@ -92,18 +92,8 @@ def test_a_connection_that_dies(world: World) -> None:
 @pytest.fixture
 def asked() -> Iterator[list[str]]:
     """The questions who may change a dataset, while it runs."""
-    found: list[str] = []
-
-    def note(_c: Any, _k: Any, statement: str, *_: Any) -> None:
-        if statement == doors._STANDING.execute:
-            found.append(statement)
-
-    engine = core.ensure_engine()
-    event.listen(engine, "before_cursor_execute", note)
-    try:
+    with statements(doors._STANDING.execute) as found:
         yield found
-    finally:
-        event.remove(engine, "before_cursor_execute", note)
 
 
 def test_who_may_change_it_is_asked_once_in_a_transaction(world: World, asked: list[str]) -> None:

@@ -165,35 +165,32 @@ AUTH: dict[str, Any] = {
         for name in names
     },
     **{
-        name: _nobody(_BULK)
-        for name in ("bulk_update_public", "bulk_update_private", "bulk_update_delete")
-    },
-    **{
-        name: _nobody(_COLLABORATORS)
-        for name in ("package_collaborator_create", "package_collaborator_delete")
-    },
-    # The portal calls them itself, without asking; of others core tells which dataset it is.
-    **{
-        name: _nobody(_VIEWS)
-        for name in (
-            "resource_create_default_resource_views",
-            "package_create_default_resource_views",
+        name: _nobody(message)
+        for message, names in (
+            (_BULK, ("bulk_update_public", "bulk_update_private", "bulk_update_delete")),
+            (_COLLABORATORS, ("package_collaborator_create", "package_collaborator_delete")),
+            (_WORDS, ("term_translation_update",)),
+            (_RELATED, ("package_relationship_create", "package_relationship_update")),
+            # The portal calls them itself, unasked; of others core tells which dataset it is.
+            (
+                _VIEWS,
+                (
+                    "resource_create_default_resource_views",
+                    "package_create_default_resource_views",
+                ),
+            ),
+            (
+                _LOADER,
+                (
+                    "datastore_create",
+                    "datastore_upsert",
+                    "datastore_delete",
+                    "datastore_run_triggers",
+                    "datastore_function_create",
+                    "datastore_function_delete",
+                ),
+            ),
         )
-    },
-    "term_translation_update": _nobody(_WORDS),
-    **{
-        name: _nobody(_RELATED)
-        for name in ("package_relationship_create", "package_relationship_update")
-    },
-    **{
-        name: _nobody(_LOADER)
-        for name in (
-            "datastore_create",
-            "datastore_upsert",
-            "datastore_delete",
-            "datastore_run_triggers",
-            "datastore_function_create",
-            "datastore_function_delete",
-        )
+        for name in names
     },
 }

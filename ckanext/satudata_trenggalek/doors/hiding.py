@@ -99,12 +99,26 @@ def _aside(column: Any, values: Collection[str] | None = None) -> set[str]:
 
 def _list(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core pages before we can leave anything out, so it gives all."""
-    page, errors = tk.navl_validate(dict(data_dict or {}), default_pagination_schema(), context)
-    if errors:
-        raise tk.ValidationError(errors)
+    page = _pages(context, data_dict)
     column = core.package_table.c["id" if context.get("api_version") == 2 else "name"]
     aside = _aside(column)
     return _page([row for row in next_action(context, {}) if row not in aside], page)
+
+
+_PAGES = ("limit", "offset")
+
+
+def _pages(context: Any, data_dict: Any) -> dict[str, Any]:
+    """`limit` and `offset` as sent.
+
+    Raises:
+        tk.ValidationError: naming which is no number.
+    """
+    sent = {key: value for key, value in (data_dict or {}).items() if key in _PAGES}
+    page, errors = tk.navl_validate(sent, default_pagination_schema(), context)
+    if errors:
+        raise tk.ValidationError(errors)
+    return page
 
 
 def _page(rows: list[Any], page: dict[str, Any]) -> list[Any]:
@@ -186,15 +200,9 @@ def _public_tags(*names: str) -> set[str]:
 
 def _tags(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core lists the tags of drafts too (ckan/model/tag.py), and counts them before it pages."""
-    public, data = _public_tags(), dict(data_dict or {})
-    page, errors = tk.navl_validate(
-        {key: data[key] for key in ("limit", "offset") if data.get(key) is not None},
-        default_pagination_schema(),
-        context,
-    )
-    if errors:
-        raise tk.ValidationError(errors)
-    found = next_action(context, {key: data[key] for key in data if key not in page})
+    public, page = _public_tags(), _pages(context, data_dict)
+    asked = {key: value for key, value in (data_dict or {}).items() if key not in _PAGES}
+    found = next_action(context, asked)
 
     def keep(rows: list[Any]) -> list[Any]:
         return [row for row in rows if (row["name"] if isinstance(row, dict) else row) in public]
@@ -236,7 +244,11 @@ def _chained(name: str, function: Any, reads: bool) -> Any:
     return tk.side_effect_free(action) if reads else action
 
 
-_by_id = _unknown(lambda data: package_of(data, "id"), "id")
+def _of_id(value: Any) -> core.Package | None:
+    return package_of({"id": value}, "id")
+
+
+_by_id = _every(_of_id, "id")
 _by_resource = _every(package_of_resource, "id", "resource_id")
 
 ACTIONS: dict[str, Any] = {
@@ -263,7 +275,7 @@ ACTIONS: dict[str, Any] = {
         ),
         (_by_id, False, ("follow_dataset", "unfollow_dataset")),
         (
-            _every(lambda value: package_of({"id": value}, "id"), "id", "id2"),
+            _every(_of_id, "id", "id2"),
             True,
             ("package_relationships_list",),
         ),
