@@ -334,11 +334,13 @@ def local_copy(sha256: str) -> Iterator[str]:
         yield copy.name
 
 
-_HOLD = Statement("SELECT pg_advisory_xact_lock_shared($1, $2)", "lock", "key")
 _POINT = Statement(
-    """INSERT INTO satudata_file AS known (resource_id, sha256, size) VALUES ($1, $2, $3)
+    """INSERT INTO satudata_file AS known (resource_id, sha256, size)
+    SELECT $3, $4, $5 FROM pg_advisory_xact_lock_shared($1, $2)
     ON CONFLICT (resource_id) DO UPDATE SET sha256 = excluded.sha256, size = excluded.size
     WHERE known.sha256 <> excluded.sha256""",
+    "lock",
+    "key",
     "resource",
     "sha256",
     "size",
@@ -349,12 +351,15 @@ def _lock_key(sha256: str) -> int:
     return int.from_bytes(bytes.fromhex(sha256[:8]), "big", signed=True)
 
 
-def hold(sha256: str) -> None:
-    """Keep `collect` away from content until the session's transaction ends.
+def point(resource_id: str, sha256: str, size: int) -> None:
+    """Point a resource to content of a size in bytes, which then is to be stored.
 
-    Whoever lets a pointer point to content calls this first.
+    Keeps `collect` away from the content until the session's transaction ends.
+
+    Raises:
+        IntegrityError: the dataset is frozen.
     """
-    _HOLD(lock=LOCK, key=_lock_key(sha256))
+    _POINT(lock=LOCK, key=_lock_key(sha256), resource=resource_id, sha256=sha256, size=size)
 
 
 def portal_fields(resource: dict[str, Any]) -> None:
@@ -440,8 +445,7 @@ class ContentUpload(FKResourceUpload):
                 model.Session.delete(row)  # became a link
                 model.Session.flush()
             return
-        hold(self.sha256)
-        _POINT(resource=id, sha256=self.sha256, size=self.filesize)
+        point(id, self.sha256, self.filesize)
         try:
             _store(self.sha256, self.filesize, cast(IO[bytes], self.upload_file.stream))
         except (OSError, fk.exc.StorageError) as error:
@@ -463,31 +467,54 @@ def get_resource_uploader(resource: dict[str, Any]) -> ContentUpload:
 
 
 def _store(sha256: str, size: int, stream: IO[bytes]) -> None:
-    """Store content unless it is there. What lies under a hash is whole at any moment."""
+    """Store content unless it is there; it is on the disk then.
+
+    What lies under a hash is whole at any moment.
+    """
     store, target = storage(), location(sha256)
-    with contextlib.suppress(fk.exc.MissingFileError):
-        if store.size(target) == size:
+    goal = store.full_path(target) if isinstance(store, FsStorage) else None
+    with contextlib.suppress(fk.exc.MissingFileError, FileNotFoundError):
+        known = os.path.getsize(goal) if goal else store.size(target)
+        if known == size:
+            if goal:
+                # Another upload may have put it there just now, and not have come as far as this.
+                _keep_name(goal)
             return
         log.error("Content %s is damaged in the storage: stored again", sha256)
     stream.seek(0)
-    upload = fk.Upload(cast(Any, stream), sha256, size, "application/octet-stream")
-    if not isinstance(store, FsStorage):
-        store.upload(target, upload)  # an object store shows an object when it is complete
+    if not goal:
+        # An object store shows an object when it is complete.
+        store.upload(target, fk.Upload(cast(Any, stream), sha256, size, "application/octet-stream"))
         return
-    part = files.Location(f"{PARTS}/{uuid.uuid4().hex}")
-    path = store.full_path(part)
+    part = store.full_path(files.Location(f"{PARTS}/{uuid.uuid4().hex}"))
     try:
-        stored = store.upload(part, upload)
-        if stored.size != size or (stored.algorithm == "sha256" and stored.hash != sha256):
-            raise OSError(errno.EIO, "upload changed while it was stored")
-        with open(path, "rb") as written:
+        for path in (part, goal):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(part, "xb") as written:
+            digest = hashlib.sha256()
+            while block := stream.read(CHUNK):
+                digest.update(block)
+                written.write(block)
+            if digest.hexdigest() != sha256:
+                raise OSError(errno.EIO, "upload changed while it was stored")
+            written.flush()
             os.fsync(written.fileno())
-        goal = store.full_path(target)
-        os.makedirs(os.path.dirname(goal), exist_ok=True)
-        os.replace(path, goal)
+        os.replace(part, goal)
+        _keep_name(goal)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.remove(path)
+            os.remove(part)
+
+
+def _keep_name(path: str) -> None:
+    """Have the names that lead to content on the disk; a file's own fsync is for its bytes only."""
+    for _ in range(3):  # as deep as `location` is
+        path = os.path.dirname(path)
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 #: How long a deleted dataset keeps its files, so that it can be restored with them.

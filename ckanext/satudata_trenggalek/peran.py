@@ -6,9 +6,10 @@ act: a plain member reads, and nothing cascades from a parent organization (SOP,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
+import ckan.authz as authz
 import ckan.model as core
 import sqlalchemy as sa
 
@@ -51,61 +52,62 @@ def of_organization(organization_id: str | None) -> frozenset[Peran]:
     return (organization_id and find(organization_id)) or frozenset()
 
 
-_member, _group = core.member_table.c, core.group_table.c
-#: The memberships in which `user` acts.
-OF_USER = (
-    sa.select(_member.group_id, _peran.c.peran)
+_user, _member, _group = core.user_table.c, core.member_table.c, core.group_table.c
+#: Organizations in which active users take part: as who reads, and whether as who acts.
+_MEMBERS = (
+    sa.select(
+        _user.id,
+        _user.name,
+        _member.group_id,
+        _member.capacity.in_(("editor", "admin")).label("acts"),
+        _peran.c.peran,
+    )
+    .select_from(core.user_table)
+    .join(core.member_table, _member.table_id == _user.id)
     .join(core.group_table, _group.id == _member.group_id)
     .outerjoin(_peran, _peran.c.organization_id == _member.group_id)
     .where(
+        _user.state == "active",
         _member.table_name == "user",
-        _member.table_id == sa.bindparam("user"),
         _member.state == "active",
-        _member.capacity.in_(("editor", "admin")),
+        _member.capacity.in_(authz.get_roles_with_permission("read")),
         _group.is_organization,
         _group.state == "active",
     )
 )
-_of_user = Statement(OF_USER, "user")
+_OF_USER = Statement(_MEMBERS.where(_user.id == sa.bindparam("user")), "user")
+
+
+class Membership(NamedTuple):
+    """What a user is in organizations: whose datasets they read, and in which peran they act."""
+
+    reads: frozenset[str]
+    acts: dict[str, frozenset[Peran]]
+
+
+def membership(user_id: str) -> Membership:
+    """Of a user; a deleted one is a member of nothing."""
+    return _membership(_OF_USER(user=user_id).all())
+
+
+def _membership(rows: Collection[Any]) -> Membership:
+    acts = {row.group_id: _read(row.peran) for row in rows if row.acts}
+    return Membership(frozenset(row.group_id for row in rows), acts)
 
 
 def of_user(user_id: str) -> dict[str, frozenset[Peran]]:
     """Organization id -> the peran in which the user acts for it."""
-    return of_rows(_of_user(user=user_id))
-
-
-def of_rows(rows: Iterable[Any]) -> dict[str, frozenset[Peran]]:
-    """`of_user` of what OF_USER found."""
-    return {row.group_id: _read(row.peran) for row in rows}
+    return membership(user_id).acts
 
 
 def of_names(names: Collection[str]) -> dict[str, tuple[str, dict[str, frozenset[Peran]]]]:
     """Name -> id and `of_user`, in one query; deleted and unknown users are left out."""
     if not names:
         return {}
-    user, member, group = core.user_table.c, core.member_table.c, core.group_table.c
-    acts = sa.and_(
-        member.table_name == "user",
-        member.table_id == user.id,
-        member.state == "active",
-        member.capacity.in_(("editor", "admin")),
-    )
-    rows = core.Session.execute(
-        sa.select(user.name, user.id, member.group_id, OrganizationPeran.peran)
-        .join(core.member_table, acts)
-        .join(core.group_table, group.id == member.group_id)
-        .outerjoin(OrganizationPeran, OrganizationPeran.organization_id == member.group_id)
-        .where(
-            user.name.in_(names),
-            user.state == "active",
-            group.is_organization,
-            group.state == "active",
-        )
-    )
-    found: dict[str, tuple[str, dict[str, frozenset[Peran]]]] = {}
-    for row in rows:
-        found.setdefault(row.name, (row.id, {}))[1][row.group_id] = _read(row.peran)
-    return found
+    found: dict[str, list[Any]] = {}
+    for row in core.Session.execute(_MEMBERS.where(_user.name.in_(names))):
+        found.setdefault(row.name, []).append(row)
+    return {name: (rows[0].id, _membership(rows).acts) for name, rows in found.items()}
 
 
 def towards(held: dict[str, frozenset[Peran]], owner_org: str | None) -> frozenset[Peran]:

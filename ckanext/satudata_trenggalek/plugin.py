@@ -111,7 +111,7 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
 
     def after_dataset_update(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Likewise."""
-        writing.follow_kategori(pkg_dict["id"])
+        writing.after_dataset_update(context, pkg_dict)
 
     def after_dataset_show(self, context: Any, pkg_dict: dict[str, Any]) -> None:
         """Public fields."""

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from typing import Any
 
-import ckan.authz as authz
 import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
@@ -16,9 +15,9 @@ from ckan.lib.plugins import DefaultPermissionLabels
 from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from ckanext.satudata_trenggalek import kegiatan, model, peran, schema, sdi
-from ckanext.satudata_trenggalek.doors import anonymous, asking
-from ckanext.satudata_trenggalek.statement import Statement
+from ckanext.satudata_trenggalek import kegiatan, model, schema, sdi
+from ckanext.satudata_trenggalek.doors import anonymous, asking, hidden, membership
+from ckanext.satudata_trenggalek.statement import Statement, remembered
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
     KEGIATAN,
@@ -91,18 +90,6 @@ _STAMPS = Statement(
     .where(
         _row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
         kegiatan.published(),
-    ),
-    "ids",
-)
-_STATUS = Statement(
-    sa.select(_row.c.status).where(_row.c.package_id == sa.bindparam("package")), "package"
-)
-#: What Pembina Data read before it is public.
-_OF_PEMBINA = Statement(
-    sa.select(_row.c.package_id).where(
-        _row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))),
-        _row.c.data_prioritas,
-        _row.c.submitted_at.is_not(None),
     ),
     "ids",
 )
@@ -331,10 +318,12 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     """Second lock: what is not published is private in Solr, whatever its row says."""
     if document.get("type") in UNGATED_TYPES:
         return document
-    status = _STATUS(package=document["id"]).scalar()
+    row = hidden([document["id"]]).get(document["id"])
+    # For the labels, which core asks for next (ckan/lib/search/index.py).
+    remembered(_INDEXED)[document["id"]] = row
     private = document.get("capacity") == "private"
     public = None if private else rows([document["id"]]).get(document["id"])
-    document["satudata_status"] = status or ""
+    document["satudata_status"] = row.status if row else ""
     dataset = json.loads(document["validated_data_dict"])
     if public:
         _replace_ours(dataset, None)
@@ -356,6 +345,8 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+#: The kind of `remembered` for the dataset that is being indexed.
+_INDEXED = "indexed"
 #: Text of repeating blocks that is searched, in characters.
 MAX_ROWS_TEXT = 20_000
 #: Subfields of repeating blocks by which people search.
@@ -391,18 +382,23 @@ def _index_rows(document: dict[str, Any], dataset: dict[str, Any]) -> None:
             del document[name]
 
 
-def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
+def labels(
+    packages: Collection[core.Package], known: dict[str, Any] | None = None
+) -> dict[str, list[str]]:
     """Dataset id -> permission labels of which a reader must hold one; two queries for all.
 
     Members read their organization's datasets, Walidata all, Pembina Data Prioritas.
+
+    Args:
+        packages: gated ones.
+        known: what `hidden` says of them, if it was just asked.
     """
     ids = {package.id for package in packages}
     # Only what its row says is not private needs the question: an old row hides, it never shows.
     open_ = {package.id for package in packages if not package.private}
     public = _public(open_) if open_ else set()
-    hidden = list(ids - public)
     # The many readers of published data pay for one query only.
-    of_pembina = set(_OF_PEMBINA(ids=hidden).scalars()) if hidden else set()
+    known = hidden(list(ids - public)) if known is None else known
     found = {}
     for package in packages:
         if package.state == "active" and package.id in public:
@@ -413,28 +409,9 @@ def labels(packages: Collection[core.Package]) -> dict[str, list[str]]:
             if package.owner_org
             else f"creator-{package.creator_user_id}"
         )
-        found[package.id] = [own, *[PEMBINA] * (package.id in of_pembina), WALIDATA]
+        row = known.get(package.id)
+        found[package.id] = [own, *[PEMBINA] * bool(row and row.of_pembina), WALIDATA]
     return found
-
-
-_member, _group = core.member_table.c, core.group_table.c
-#: The organizations whose datasets a user reads: their own. Core's organization_list_for_user takes
-#: seven queries for it, and where a setting says so, adds those below, which nobody reads here.
-_READ_BY = Statement(
-    sa.select(_member.group_id)
-    .join(core.group_table, _group.id == _member.group_id)
-    .join(core.user_table, core.user_table.c.id == _member.table_id)
-    .where(
-        _member.table_name == "user",
-        _member.table_id == sa.bindparam("user"),
-        _member.state == "active",
-        _member.capacity.in_(authz.get_roles_with_permission("read")),
-        core.user_table.c.state == "active",
-        _group.is_organization,
-        _group.state == "active",
-    ),
-    "user",
-)
 
 
 class Labels(DefaultPermissionLabels):
@@ -444,16 +421,20 @@ class Labels(DefaultPermissionLabels):
         """Labels of which a reader must hold one."""
         if dataset_obj.type in UNGATED_TYPES:
             return super().get_dataset_labels(dataset_obj)
-        return labels([dataset_obj])[dataset_obj.id]
+        known = remembered(_INDEXED)
+        row = {dataset_obj.id: known.pop(dataset_obj.id)} if dataset_obj.id in known else None
+        return labels([dataset_obj], row)[dataset_obj.id]
 
     def get_user_dataset_labels(self, user_obj: Any) -> list[str]:
         """Labels that a reader holds."""
         if not user_obj or user_obj.is_anonymous or user_obj.sysadmin:
             return super().get_user_dataset_labels(user_obj)
-        # Collaborators, whom core adds if they are on, read nothing here.
+        # Collaborators, whom core adds if they are on, read nothing here; nor do members of an
+        # organization above, whom it adds where a setting says so.
+        member = membership(user_obj)
         labels = ["public", f"creator-{user_obj.id}"]
-        labels += [f"member-{id_}" for id_ in _READ_BY(user=user_obj.id).scalars()]
-        held = {name for group in peran.of_user(user_obj.id).values() for name in group}
+        labels += [f"member-{id_}" for id_ in member.reads]
+        held = {name for group in member.acts.values() for name in group}
         if Peran.WALIDATA in held:
             labels.append(WALIDATA)
         if Peran.PEMBINA_DATA in held:

@@ -136,6 +136,7 @@ def find(type_: str, name: str, group: str = "dataset_fields") -> Field:
     return by_name(type_, group)[name]
 
 
+@functools.cache
 def vocab(name: str) -> list[dict[str, Any]]:
     """The code list schemas/vocab/NAME.yaml: ``{"value", "label": {"id", "en"}, ...}`` in order.
 

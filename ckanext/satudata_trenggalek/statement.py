@@ -1,4 +1,4 @@
-"""Queries that nearly every request waits for."""
+"""Queries that nearly every request waits for, and their answers within one transaction."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from typing import Any
 import ckan.model as core
 import psycopg2
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import Pool
 from sqlalchemy.sql import visitors
 
 _numbers = itertools.count(1)
+#: In `Session.info`: a transaction, and what was found in it.
+_FOUND = "satudata_found"
 
 
 class Statement:
@@ -66,6 +71,17 @@ class Statement:
             raise DBAPIError.instance(self.execute, parameters, error, psycopg2.Error) from error
 
 
+@event.listens_for(Pool, "connect")
+def _keep_plans(connection: Any, _record: object) -> None:
+    """Else PostgreSQL plans anew, each time, what is asked of a list (`plan_cache_mode`).
+
+    It can't know how long the list is, and takes the worst for dearer than planning.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET plan_cache_mode = force_generic_plan")
+    connection.commit()
+
+
 def _compiled(query: sa.Select[Any], parameters: tuple[str, ...]) -> str:
     dialect, places = PGDialect_psycopg2(), {name: n for n, name in enumerate(parameters, 1)}
 
@@ -77,3 +93,25 @@ def _compiled(query: sa.Select[Any], parameters: tuple[str, ...]) -> str:
 
     placed: Any = visitors.replacement_traverse(query, {}, numbered)
     return str(placed.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def remembered(kind: str) -> dict[Any, Any]:
+    """What the session's transaction found of a kind, by its key; forgotten when it writes or ends.
+
+    For what core asks several times in one request. When others change it meanwhile the triggers
+    refuse.
+    """
+    session = core.Session()
+    began, found = session.info.get(_FOUND, (None, {}))
+    if began is None or began is not session.get_transaction():
+        # The first question of a transaction begins it.
+        core.Session.connection()
+        found = {}
+        session.info[_FOUND] = session.get_transaction(), found
+    return found.setdefault(kind, {})
+
+
+@event.listens_for(core.Session, "after_flush")
+@event.listens_for(core.Session, "after_soft_rollback")
+def _forget(session: Session, *_: object) -> None:
+    session.info.pop(_FOUND, None)

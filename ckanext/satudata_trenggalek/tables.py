@@ -30,6 +30,8 @@ import sqlalchemy.exc
 from ckan import model
 from ckan.lib import datapreview
 from ckanext.datastore.backend import postgres as datastore
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from . import checks, files, findings, gate, search_files, tabular
 from .findings import N_, keep, tell
@@ -388,15 +390,36 @@ def found_in(resource: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(told, key=lambda finding: not finding["blocking"])
 
 
-def sync(package_id: str) -> list[str]:
-    """Enqueue what of a dataset is to be loaded or dropped. Cheap and idempotent.
+#: In `Session.info`: the resources whose load is queued in the transaction.
+_QUEUED = "satudata_queued"
 
-    Call it after the commit of anything that may have changed its resources or their files.
+
+def sync(package_id: str) -> list[str]:
+    """Queue what of a dataset is to be loaded or dropped; its jobs begin after the commit.
+
+    Cheap and idempotent. Call it in the transaction that may have changed its resources or their
+    files, after the flush.
 
     Returns:
-        ids of the resources that were enqueued.
+        ids of the resources that were queued.
     """
-    return [_queued(id_) for (id_,) in _DUE.committed(id=package_id)]
+    due = list(_DUE(id=package_id).scalars())
+    if due:
+        model.Session().info.setdefault(_QUEUED, []).extend(due)
+    return due
+
+
+@event.listens_for(model.Session, "after_commit")
+def _committed(session: Session) -> None:
+    if not session.in_nested_transaction():
+        for id_ in session.info.pop(_QUEUED, ()):
+            _queued(id_)
+
+
+@event.listens_for(model.Session, "after_soft_rollback")
+def _rolled_back(session: Session, _transaction: object) -> None:
+    # What a transaction queued that goes on after a savepoint is found by `requeue_stuck`.
+    session.info.pop(_QUEUED, None)
 
 
 def enqueue(resource_id: str) -> bool:

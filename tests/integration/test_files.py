@@ -235,6 +235,48 @@ def test_full_disk_leaves_nothing_behind(
     assert model.Session.scalar(sa.select(sa.func.count()).select_from(Pointer)) == 0
 
 
+def test_on_the_disk_before_the_commit(
+    call: Call, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes under a name of their own, then each folder that leads to the name; also of what
+    another upload put there, which may not be on the disk yet."""
+    sync, synced = os.fsync, []
+
+    def noted(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    store: Any = files.storage()
+    root, where = store.full_path(core_files.Location("")), files.location(sha256(CSV))
+    folders = [
+        os.path.normpath(os.path.join(root, where, up)) for up in ("..", "../..", "../../..")
+    ]
+    for _ in range(2):
+        call("resource_create", package_id=dataset, upload=file())
+    assert synced[1:] == folders * 2
+    assert os.path.dirname(synced[0]) == os.path.join(os.path.normpath(root), files.PARTS)
+
+
+def test_bytes_that_change_meanwhile_are_not_stored(
+    call: Call, dataset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies under a hash is what it says."""
+    known = files.point
+
+    def meanwhile(*args: Any) -> None:
+        known(*args)
+        content.seek(0)
+        content.write(b"lain")
+
+    content = io.BytesIO(CSV)
+    monkeypatch.setattr(files, "point", meanwhile)
+    with pytest.raises(tk.ValidationError):
+        sent = FileStorage(content, filename="data.csv")
+        call("resource_create", package_id=dataset, upload=sent)
+    assert stored() == [] and call("package_show", id=dataset)["resources"] == []
+
+
 def test_becoming_a_link_drops_the_pointer(call: Call, dataset: str) -> None:
     made = call("resource_create", package_id=dataset, upload=file())
     call("resource_update", id=made["id"], url="https://example.id/x.csv", clear_upload="true")
@@ -277,7 +319,7 @@ def test_collect_leaves_what_an_upload_is_about_to_point_to(call: Call, dataset:
     made = call("resource_create", package_id=dataset, upload=file())
     call("resource_update", id=made["id"], name="x", upload=file(CSV + b"baru,x\n"))
     model.Session.remove()
-    files.hold(sha256(CSV))
+    files.point(made["id"], sha256(CSV), len(CSV))
     assert files.collect(grace_hours=0) == 0
     model.Session.rollback()
     assert files.collect(grace_hours=0) == 1

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import ckan.authz as authz
 import ckan.model as core
 import pytest
 import sqlalchemy as sa
 from ckan.lib.plugins import DefaultPermissionLabels
 from ckan.tests import factories
+from ckan.types import Context
 from sqlalchemy.exc import DataError, OperationalError
 
 from ckanext.satudata_trenggalek import doors, reading
@@ -46,6 +48,20 @@ def test_planned_once_for_each_connection(world: World) -> None:
         core.Session.rollback()
         assert TITLE(package=None).scalar() is None and prepared(TITLE) == 1
         core.Session.remove()
+
+
+def test_plans_are_kept(world: World) -> None:
+    """Also those for lists, which PostgreSQL would make anew each time."""
+    ids = [world.draft()["id"]]
+    core.Session.remove()
+    core.ensure_engine().dispose()
+    for _ in range(8):
+        assert list(doors.hidden(ids)) == ids
+    plans = sa.text(
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = :n"
+    )
+    assert tuple(core.Session.execute(plans, {"n": doors._HIDDEN.name}).one()) == (8, 0)
+    core.Session.remove()
 
 
 def test_what_is_committed(world: World) -> None:
@@ -91,8 +107,8 @@ def test_a_connection_that_dies(world: World) -> None:
 
 @pytest.fixture
 def asked() -> Iterator[list[str]]:
-    """The questions who may change a dataset, while it runs."""
-    with statements(doors._STANDING.execute) as found:
+    """The questions for the status of what is not public, while it runs."""
+    with statements(doors._HIDDEN.execute) as found:
         yield found
 
 
@@ -123,12 +139,40 @@ def test_who_may_change_it_is_asked_once_in_a_transaction(world: World, asked: l
     core.Session.rollback()
 
 
+def test_a_right_is_asked_for_once_in_a_transaction(world: World) -> None:
+    """Of the dataset as it stands; who loses it meanwhile has lost it in the next."""
+    id_ = world.draft()["id"]
+    org = world.call("package_show", "produsen_dinkes", id=id_)["owner_org"]
+    core.Session.remove()
+
+    def may() -> bool:
+        user = core.User.get("produsen_dinkes")
+        assert user
+        context = Context(user=user.name, auth_user_obj=user)
+        return authz.is_authorized_boolean("package_update", context, {"id": id_})
+
+    assert may()
+    with statements() as sent:
+        assert may() and may()
+    assert not any("FROM member" in statement for statement in sent)
+    member = {"id": org, "username": "produsen_dinkes"}
+    world.call("organization_member_delete", "admin", **member)
+    try:
+        assert not may()
+    finally:
+        core.Session.rollback()
+        world.call("organization_member_create", "admin", **member, role="editor")
+    assert may()
+    core.Session.remove()
+
+
 def test_an_upload_asks_once(world: World, asked: list[str]) -> None:
     id_ = world.draft()["id"]
     core.Session.remove()
     asked.clear()
     world.upload("produsen_dinkes", id_)
-    assert len(asked) == 1
+    # To show and to change it, to index it, and to index it with its table.
+    assert len(asked) == 3
 
 
 def test_labels_are_those_of_core(world: World, ckan_config: Any) -> None:

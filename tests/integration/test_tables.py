@@ -165,6 +165,27 @@ def test_load_is_idempotent_and_sync_cheap(call: Call, upload: Callable[..., str
     assert call("resource_show", id=resource)["datastore_active"] and jobs.get_queue().count == 0
 
 
+def test_queued_with_the_commit(call: Call, upload: Callable[..., str]) -> None:
+    """Not before it, not of what is rolled back; a savepoint is no commit."""
+    resource = upload()
+    package = call("resource_show", id=resource)["package_id"]
+    work()
+    changed = sa.text('UPDATE resource SET extras = \'{"tanda_desimal": "koma"}\' WHERE id = :id')
+    for end, jobs_then in ((model.Session.rollback, 0), (model.Session.commit, 1)):
+        with model.Session.begin_nested():
+            model.Session.execute(changed, {"id": resource})
+            assert tables.sync(package) == [resource]
+        assert jobs.get_queue().count == 0
+        row = tables.state(resource)
+        assert row and row.state == "antre"
+        end()
+        assert jobs.get_queue().count == jobs_then
+        row = tables.state(resource)
+        assert row and row.state == ("antre" if jobs_then else "termuat")
+    work()
+    assert tables.loaded_sha(resource) and tables.pending(package) == []
+
+
 def test_new_file_replaces_the_table(call: Call, upload: Callable[..., str]) -> None:
     resource = upload()
     work()

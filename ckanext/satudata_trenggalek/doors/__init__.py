@@ -15,11 +15,10 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.types import AuthResult, Context
 from flask import has_request_context
-from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import model, peran
-from ckanext.satudata_trenggalek.statement import Statement
+from ckanext.satudata_trenggalek.statement import Statement, remembered
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
@@ -59,26 +58,34 @@ def status_of(package_id: str) -> model.Status | None:
     return core.Session.get(model.Status, package_id, populate_existing=True)
 
 
-_memberships = peran.OF_USER.subquery()
 _row: Any = model.Status.__table__
-_STANDING = Statement(
-    sa.select(_row.c.status, _memberships)
-    .select_from(_row)
-    .outerjoin(_memberships, sa.true())
-    .where(_row.c.package_id == sa.bindparam("package")),
-    "package",
-    "user",
+_HIDDEN = Statement(
+    sa.select(
+        _row.c.package_id,
+        _row.c.status,
+        # What Pembina Data read before it is public.
+        sa.and_(_row.c.data_prioritas, _row.c.submitted_at.is_not(None)).label("of_pembina"),
+    ).where(_row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text)))),
+    "ids",
 )
 
 
-#: In `Session.info`: a transaction, and what was found in it by dataset and user.
-_FOUND = "satudata_standing"
+def hidden(ids: list[str]) -> dict[str, sa.Row[Any]]:
+    """Of those of these datasets that have a status, by id: status, and whether Pembina reads it.
+
+    For what is not public, or not known to be.
+    """
+    found = {row.package_id: row for row in _HIDDEN(ids=ids)} if ids else {}
+    remembered("status").update({id_: found.get(id_) for id_ in ids})
+    return found
 
 
-@event.listens_for(core.Session, "after_flush")
-@event.listens_for(core.Session, "after_soft_rollback")
-def _forget(session: Session, *_: object) -> None:
-    session.info.pop(_FOUND, None)
+def membership(user: core.User) -> peran.Membership:
+    """Of a user, as the session's transaction found it first."""
+    known = remembered("membership")
+    if user.id not in known:
+        known[user.id] = peran.membership(user.id)
+    return known[user.id]
 
 
 def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset[Peran]]:
@@ -88,18 +95,10 @@ def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset
     When others change the status meanwhile the triggers refuse; a peran taken meanwhile counts.
     """
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
-    asked = package.id, user.id if user and user.is_authenticated else None
-    session = core.Session()
-    began, found = session.info.get(_FOUND, (None, {}))
-    if began is None or began is not session.get_transaction():
-        found = {}
-    if asked not in found:
-        rows = _STANDING(package=asked[0], user=asked[1]).all()
-        roles = peran.of_rows(row for row in rows if row.group_id)
-        found[asked] = rows[0].status if rows else None, roles
-        session.info[_FOUND] = session.get_transaction(), found
-    status, roles = found[asked]
-    return status, peran.towards(roles, package.owner_org)
+    known = remembered("status")
+    row = known[package.id] if package.id in known else hidden([package.id]).get(package.id)
+    acts = membership(user).acts if user and user.is_authenticated else {}
+    return row.status if row else None, peran.towards(acts, package.owner_org)
 
 
 def no_maker(user: core.User, row: model.Status) -> AuthResult:
@@ -120,6 +119,11 @@ def text(value: Any) -> str | None:
     return value
 
 
+def is_id(value: Any) -> bool:
+    """Whether something sent has the form of the ids that core makes."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
 def package_of(data: Any, *keys: str) -> core.Package | None:
     """The dataset that the first of keys with a value names, by id or name.
 
@@ -127,7 +131,7 @@ def package_of(data: Any, *keys: str) -> core.Package | None:
     not asked for again.
     """
     name = next((text(data[key]) for key in keys if (data or {}).get(key)), None)
-    if not name or _UUID.fullmatch(name):
+    if not name or is_id(name):
         return core.Package.get(name) if name else None
     columns = core.Package.id, core.Package.name
     query = sa.select(core.Package).where(sa.or_(*(column == name for column in columns)))

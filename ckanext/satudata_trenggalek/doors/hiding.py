@@ -14,6 +14,7 @@ from ckan.types import Context
 from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
     anonymous,
+    is_id,
     may_see,
     package_of,
     package_of_resource,
@@ -71,7 +72,7 @@ _NAMES = ("id", "name_or_id")
 
 def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
     data = data_dict or {}
-    if package := package_of(data, *_NAMES):
+    if not is_id(data.get("id")) and (package := package_of(data, *_NAMES)):
         # By its id, by which the session holds it: core looks for it again, and again for access.
         data_dict = {**data, "id": package.id}
     return _show(next_action, context, data_dict)

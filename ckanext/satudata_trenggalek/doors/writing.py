@@ -122,10 +122,7 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
         # Core asks the uploader in package_update only.
         if isinstance(resource, dict):
             files.portal_fields(resource)
-    result = _guarded(next_action, context, data_dict)
-    if data_dict.get("resources"):
-        _sync(result)
-    return result
+    return _guarded(next_action, context, data_dict)
 
 
 def _own_resources(
@@ -144,7 +141,12 @@ def _own_resources(
     ids = [r.get("id") for r in sent if isinstance(r, dict)] if isinstance(sent, list) else []
     if not any(ids):
         return
-    known = {row.id for row in package.resources_all} if package else set()
+    # Core shows the dataset before it adds a resource, and locks it.
+    shown = context.get("original_package") or {}
+    if package and shown.get("id") == package.id:
+        known = {row["id"] for row in shown["resources"]}
+    else:
+        known = {row.id for row in package.resources_all} if package else set()
     message = tk._("Id berkas dibuat oleh portal. Kosongkan.")
     errors: Any = [{"id": [message]} if id_ and id_ not in known else {} for id_ in ids]
     if any(errors):
@@ -201,6 +203,12 @@ _TOPICS = Statement(
 )
 
 
+def after_dataset_update(_context: Any, package: dict[str, Any]) -> None:
+    """What follows a change, in its transaction; the files are stored."""
+    follow_kategori(package["id"])
+    tables.sync(package["id"])
+
+
 def follow_kategori(package_id: str) -> None:
     """Put a dataset into the group of its kategori and of no other; core's groups are the topics.
 
@@ -243,9 +251,7 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
     package = package_of(data_dict, "id", "name")
     with _unseen(context, data_dict.get("id") or data_dict.get("name"), package):
         _prepare_update(context, data_dict, package)
-        result = _guarded(next_action, context, data_dict)
-    _sync(result)
-    return result
+        return _guarded(next_action, context, data_dict)
 
 
 def _prepare_update(context: Any, data_dict: Any, package: core.Package | None) -> None:
@@ -267,12 +273,6 @@ def _prepare_update(context: Any, data_dict: Any, package: core.Package | None) 
             tk.check_access("package_delete", context, {"id": package.id})
             with gate.explained():
                 _close(context, _locked(package))
-
-
-def _sync(result: Any) -> None:
-    package_id = result if isinstance(result, str) else result.get("id")
-    if package_id:
-        tables.sync(package_id)
 
 
 def _locked(package: core.Package) -> model.Status | None:
@@ -309,11 +309,13 @@ def _refuse_frozen(row: model.Status | None) -> None:
 @tk.chained_action
 def resource_create(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core tells a refusal of package_update as one of the last resource."""
-    package = package_of(data_dict, "package_id")
-    with _unseen(context, data_dict.get("package_id"), package):
-        if package:
-            _refuse_files("resource_create", context, data_dict, package.type)
+    try:
+        # package_show within says what is unknown.
         return next_action(context, data_dict)
+    except (tk.NotAuthorized, tk.ValidationError):
+        if package := package_of(data_dict, "package_id"):
+            _refuse_files("resource_create", context, data_dict, package.type)
+        raise
 
 
 @tk.chained_action
