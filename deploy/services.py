@@ -18,6 +18,10 @@ from processes import Problem, Service, accepts, answers, gist, say
 ROOT = Path(os.environ.get("SATUDATA_ROOT", Path(__file__).resolve().parent.parent))
 CODE = Path(os.environ.get("SATUDATA_CODE", ROOT))
 
+#: A word weighs the same however rare it is: Solr counts in what is not public, too, and the order
+#: of results would tell.
+SIMILARITY = '<similarity class="solr.BooleanSimilarityFactory"/>'
+
 
 def postgresql_bin(version: str | None = None) -> Path:
     """Debian keeps several PostgreSQL versions side by side; a cluster needs its own one."""
@@ -145,11 +149,11 @@ class Installation(Home):
         self.give(home)
         for folder in (home / "ckan", conf):
             self.give(folder)
-        schema = Path(ckan.config.__path__[0]) / "solr/schema.xml"
+        schema = (Path(ckan.config.__path__[0]) / "solr/schema.xml").read_text()
         for path, text in {
             home / "solr.xml": "<solr/>\n",
             home / "ckan/core.properties": "name=ckan\n",
-            conf / "managed-schema.xml": schema.read_text(),
+            conf / "managed-schema.xml": schema.replace("</schema>", f"{SIMILARITY}</schema>"),
             conf / "solrconfig.xml": (CODE / "deploy/solr/solrconfig.xml").read_text(),
             conf / "protwords.txt": "",
             conf / "synonyms.txt": "",

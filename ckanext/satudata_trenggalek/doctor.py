@@ -253,7 +253,15 @@ def _datasets() -> Iterator[str]:
 
 def _services() -> Iterator[str]:
     try:
-        make_connection().ping()
+        solr = make_connection()
+        solr.ping()
+        # As deploy/services.py and docker/compose.yaml set it.
+        if "BooleanSimilarity" not in solr._send_request("get", "schema/similarity"):
+            yield (
+                "the order of results tells how rare words are in what is not public: put"
+                ' `<similarity class="solr.BooleanSimilarityFactory"/>` at the end of Solr\'s'
+                " schema and restart it"
+            )
     except Exception as error:
         yield f"Solr does not answer ({error}): check `solr_url`"
     if not is_redis_available():
