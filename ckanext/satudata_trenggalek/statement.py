@@ -45,7 +45,7 @@ class Statement:
         if self.name not in connection.info:
             connection.exec_driver_sql(self.prepare)
             connection.info[self.name] = True
-        return connection.exec_driver_sql(self.execute, parameters)
+        return connection.exec_driver_sql(self.execute, _sent(parameters))
 
     def committed(self, **parameters: Any) -> list[tuple[Any, ...]]:
         """Its rows of what is committed, past the session; what it writes is committed with it.
@@ -62,13 +62,26 @@ class Statement:
                         if self.name not in pooled.info:
                             cursor.execute(self.prepare)
                             pooled.info[self.name] = True
-                        cursor.execute(self.execute, parameters)
+                        cursor.execute(self.execute, _sent(parameters))
                         return cursor.fetchall()
                 finally:
                     if not connection.closed:
                         connection.autocommit = False
         except psycopg2.Error as error:
             raise DBAPIError.instance(self.execute, parameters, error, psycopg2.Error) from error
+
+
+def _sent(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Lists as PostgreSQL reads them from one text: quicker than psycopg2's ARRAY of many."""
+    return {
+        name: f"{{{','.join(map(_quoted, value))}}}" if isinstance(value, list) else value
+        for name, value in parameters.items()
+    }
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 @event.listens_for(Pool, "connect")

@@ -50,6 +50,18 @@ def test_planned_once_for_each_connection(world: World) -> None:
         core.Session.remove()
 
 
+def test_lists_arrive_as_they_are(world: World) -> None:
+    each = Statement("SELECT unnest(CAST($1 AS text[]))", "ids")
+    for ids in (
+        [],
+        ["a"],
+        ['"', "\\", "a,b", "{}", "", "NULL", " x ", "'", "\n", "%s", "\U0001f33e"],
+    ):
+        assert list(each(ids=ids).scalars()) == ids
+        assert each.committed(ids=ids) == [(id_,) for id_ in ids]
+    core.Session.remove()
+
+
 def test_plans_are_kept(world: World) -> None:
     """Also those for lists, which PostgreSQL would make anew each time."""
     ids = [world.draft()["id"]]
