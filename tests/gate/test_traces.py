@@ -77,6 +77,16 @@ def test_purged_dataset(world: World) -> None:
     assert not stored(sha256) and not table(resource)
 
 
+def test_what_was_typed_goes_with_its_dataset(world: World) -> None:
+    id_ = world.at("diajukan")["id"]
+    world.call("satudata_draft_save", "walidata", id=id_, note="Kolom NIK terisi")
+    world.move("produsen_dinkes", id_, "batalkan")
+    typed = sa.text("SELECT count(*) FROM satudata_draft WHERE package_id = :id")
+    assert model.Session.scalar(typed, {"id": id_}) == 1
+    world.call("dataset_purge", "admin", id=id_)
+    assert model.Session.scalar(typed, {"id": id_}) == 0
+
+
 def test_deleted_dataset_after_a_week(world: World, owner: sa.Engine) -> None:
     """Until then it may be restored with its files."""
     id_, resource, sha256 = own_draft(world)

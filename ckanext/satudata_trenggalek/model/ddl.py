@@ -181,6 +181,8 @@ DECLARE
 BEGIN
   IF TG_OP = 'DELETE' THEN
     DELETE FROM satudata_status WHERE package_id = OLD.id;
+    -- What checkers have typed on it and not sent.
+    DELETE FROM satudata_draft WHERE package_id = OLD.id;
   ELSIF NEW.type <> ALL ({_array(UNGATED_TYPES)}) THEN
     INSERT INTO satudata_status (package_id, makers)
       VALUES (NEW.id, CASE WHEN actor <> '' THEN ARRAY[actor] ELSE '{{}}'::text[] END);
