@@ -110,7 +110,10 @@ class Installation(Home):
 
     def migrate(self) -> None:
         """Makes or migrates the tables, and sets the rights of the DataStore's reader."""
-        self.call(BIN / "ckan", "-c", self.ini, "db", "init", CKAN_SQLALCHEMY_URL=self.owner_url())
+        # The second puts functions and triggers in place also where no migration is new.
+        for command in (("init",), ("upgrade", "-p", "satudata_trenggalek")):
+            self.call(BIN / "ckan", "-c", self.ini, "db", *command,
+                      CKAN_SQLALCHEMY_URL=self.owner_url())  # fmt: skip
         self.sql(self.ckan("datastore", "set-permissions"))
 
     def redis(self) -> Service:

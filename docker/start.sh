@@ -12,6 +12,7 @@ ckan config-tool "$CKAN_INI" \
 case $1 in
     web)
         ckan db init
+        ckan db upgrade -p satudata_trenggalek
         ckan datastore set-permissions | python permissions.py
         # Threads: a slow upload neither blocks a process nor is ended by the timeout.
         exec gunicorn --bind 0.0.0.0:5000 --workers 2 --threads 4 --timeout 120 \
