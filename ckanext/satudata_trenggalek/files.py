@@ -31,6 +31,7 @@ from ckan.lib.uploader import FKResourceUpload
 from ckan.types import Response
 from file_keeper.default.adapters.fs import FsStorage
 
+from .doors import text
 from .model import Pointer
 from .statement import Statement
 from .workflow.table import UNGATED_TYPES
@@ -653,7 +654,7 @@ def after_request(response: Response) -> Response:
     row = model.Session.execute(
         sa.select(model.Resource.url, model.Package.private)
         .join(model.Package, model.Package.id == model.Resource.package_id)
-        .where(model.Resource.id == args.get("resource_id", ""))
+        .where(model.Resource.id == (text(args.get("resource_id")) or ""))
     ).first()
     if row is None or row.private is not False:
         # CKAN's own after_request would mark the response as public.

@@ -20,8 +20,8 @@ from ckanext.satudata_trenggalek import (
     schema_check,
 )
 from ckanext.satudata_trenggalek.doors import accounts as accounts  # it listens
+from ckanext.satudata_trenggalek.doors import arguments, hiding, requests, writing
 from ckanext.satudata_trenggalek.doors import auth as door_auth
-from ckanext.satudata_trenggalek.doors import hiding, requests, writing
 from ckanext.satudata_trenggalek.logic import (
     action,
     auth,
@@ -99,6 +99,7 @@ class SatudataTrenggalekPlugin(reading.Labels, DefaultTranslation, p.SingletonPl
         publik.middleware(app)
         form_views.middleware(app)
         requests.middleware(app)
+        arguments.middleware(app)
         return app
 
     def get_resource_uploader(self, data_dict: dict[str, Any]) -> Any:

@@ -14,6 +14,7 @@ from ckan.types import Context
 from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
     anonymous,
+    asking,
     is_id,
     may_see,
     package_of,
@@ -21,6 +22,7 @@ from ckanext.satudata_trenggalek.doors import (
     package_of_view,
     text,
 )
+from ckanext.satudata_trenggalek.logic import schema as parameters
 from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES
 
 
@@ -128,6 +130,8 @@ def _page(rows: list[Any], page: dict[str, Any]) -> list[Any]:
 
 
 def _autocomplete(next_action: Any, context: Any, data_dict: Any) -> Any:
+    # It asks Solr past package_search.
+    asking.check({"q": (data_dict or {}).get("q")})
     asked = None
     while True:
         more = {} if asked is None else {"limit": asked}
@@ -227,6 +231,13 @@ def _members(next_action: Any, context: Any, data_dict: Any) -> Any:
     return [row for row in rows if row[1] != "package" or row[0] in public]
 
 
+def _relationships(next_action: Any, context: Any, data_dict: Any) -> Any:
+    # What else is a relationship, core asserts (ckan/model/package_relationship.py).
+    known = (*core.PackageRelationship.get_all_types(), "relationships")
+    parameters.choice(data_dict, "rel", known)
+    return _every(_of_id, "id", "id2")(next_action, context, data_dict)
+
+
 def _package_of_task(data: Any) -> core.Package | None:
     """The dataset of a task, by its id or by what it is done for."""
     name = text(data.get("id"))
@@ -275,11 +286,7 @@ ACTIONS: dict[str, Any] = {
             ),
         ),
         (_by_id, False, ("follow_dataset", "unfollow_dataset")),
-        (
-            _every(_of_id, "id", "id2"),
-            True,
-            ("package_relationships_list",),
-        ),
+        (_relationships, True, ("package_relationships_list",)),
         (_by_resource, True, ("resource_view_list", "datastore_info", "datastore_search")),
         (_unknown(package_of_view, "id"), True, ("resource_view_show",)),
         (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),

@@ -16,7 +16,6 @@ import ckan.plugins.toolkit as tk
 import flask
 import redis
 import sqlalchemy as sa
-from ckan.lib.search import SearchQueryError
 from flask import Response
 from redis.connection import parse_url
 
@@ -154,12 +153,6 @@ def few() -> Any:
     return _refuse(429, message.format(n=flask.g.satudata_retry_after))
 
 
-def unasked(error: SearchQueryError) -> Any:
-    """Answer a search that cannot be asked, where core's page would fail (400)."""
-    told = {"code": 400, "content": str(error)}
-    return tk.render("error_document_template.html", told), 400
-
-
 # Which pages there are
 
 
@@ -279,6 +272,5 @@ def middleware(app: Any) -> None:
     app.config["SESSION_COOKIE_DOMAIN"] = app.config.get("SESSION_COOKIE_DOMAIN") or None
     for refusal in (small, same_origin, few, hidden_pages):
         app.before_request(refusal)
-    app.register_error_handler(SearchQueryError, unasked)
     app.after_request(headers)
     app.wsgi_app = kept(app.wsgi_app)

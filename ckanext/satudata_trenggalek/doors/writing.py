@@ -128,27 +128,38 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
 def _own_resources(
     access: str, context: Any, data: dict[str, Any], package: core.Package | None
 ) -> None:
-    """Refuse ids of resources that are not the dataset's.
+    """Refuse ids of resources that are not the dataset's, or one for two, and addresses of no text.
 
     Ids are made by the portal: under a chosen one, what another resource left behind would come
-    back to life (core lets the id of a deleted resource be used again).
+    back to life (core lets the id of a deleted resource be used again). Two of one id would leave a
+    dataset that core can't add to.
 
     Raises:
         tk.NotAuthorized: by the auth function `access`.
-        tk.ValidationError: on `id` of the resource.
+        tk.ValidationError: on `id` or `url` of the resource, or on `resources`.
     """
-    sent = data.get("resources")
-    ids = [r.get("id") for r in sent if isinstance(r, dict)] if isinstance(sent, list) else []
-    if not any(ids):
+    if "resources" not in data or (package is None and data["resources"] is None):
+        return
+    sent = data["resources"]
+    if not isinstance(sent, list) or not all(isinstance(row, dict) for row in sent):
+        tk.check_access(access, context, {"id": package.id} if package else data)
+        raise tk.ValidationError({"resources": [tk._("Harus berupa daftar objek.")]})
+    # As core's uploader takes it (ckan/lib/uploader.py).
+    odd = [row.get("url") is not None and text(row["url"]) is None for row in sent]
+    ids = [row.get("id") for row in sent]
+    if not any(ids) and not any(odd):
         return
     # Core shows the dataset before it adds a resource, and locks it.
     shown = context.get("original_package") or {}
     if package and shown.get("id") == package.id:
-        known = {row["id"] for row in shown["resources"]}
+        known = [row["id"] for row in shown["resources"]]
     else:
-        known = {row.id for row in package.resources_all} if package else set()
-    message = tk._("Id berkas dibuat oleh portal. Kosongkan.")
-    errors: Any = [{"id": [message]} if id_ and id_ not in known else {} for id_ in ids]
+        known = [row.id for row in package.resources_all] if package else []
+    told = [tk._("Id berkas dibuat oleh portal. Kosongkan.")]
+    errors: Any = [{"url": [tk._("Harus berupa teks.")]} if is_odd else {} for is_odd in odd]
+    for number, id_ in enumerate(ids):
+        if id_ and (id_ not in known or id_ in ids[:number]):
+            errors[number]["id"] = told
     if any(errors):
         tk.check_access(access, context, {"id": package.id} if package else data)
         raise tk.ValidationError({"resources": errors})
@@ -433,7 +444,16 @@ def _of_known_member(next_action: Any, context: Any, data_dict: Any) -> Any:
     return _guarded(next_action, context, data_dict)
 
 
+def _of_known_group(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core takes it for granted that there is one (ckan/logic/action/delete.py)."""
+    name = text(tk.get_or_bust(data_dict, "id"))
+    if not name or core.Group.get(name) is None:
+        raise tk.ObjectNotFound()
+    return next_action(context, data_dict)
+
+
 def _of_known_subject(next_action: Any, context: Any, data_dict: Any) -> Any:
+    parameters.choice(data_dict, "type", tuple(core.PackageRelationship.get_all_types()))
     _known(context, data_dict.get("subject"), package_of(data_dict, "subject"))
     return _guarded(next_action, context, data_dict)
 
@@ -478,6 +498,7 @@ ACTIONS: dict[str, Any] = {
         (_of_known_resource_views, ("resource_view_reorder",)),
         (_of_known_subject, ("package_relationship_delete",)),
         (_of_known_member, ("member_create", "member_delete")),
+        (_of_known_group, ("group_member_delete", "organization_member_delete")),
         (
             _guarded,
             (

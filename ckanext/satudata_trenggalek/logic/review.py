@@ -251,13 +251,14 @@ def _own_draft(context: Any, data_dict: dict[str, Any]) -> tuple[core.User, core
     Raises:
         tk.ObjectNotFound: no such comment, or not theirs.
     """
-    id_ = tk.get_or_bust(data_dict, "id")
+    id_ = doors.text(tk.get_or_bust(data_dict, "id"))
     user = doors.user_of(context)
     found = (
         user
+        and id_
         and core.Session.scalars(
             sa.select(model.Draft.package_id).where(
-                model.Draft.author_id == user.id, model.Draft.comments.contains([{"id": str(id_)}])
+                model.Draft.author_id == user.id, model.Draft.comments.contains([{"id": id_}])
             )
         ).one_or_none()
     )

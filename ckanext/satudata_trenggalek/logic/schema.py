@@ -45,7 +45,8 @@ def number(data: dict[str, Any], field: str, default: int, maximum: int | None =
         if result < 0 or isinstance(value, bool) or result >= 2**31:
             raise ValueError
     except (OverflowError, TypeError, ValueError):
-        raise _invalid(field, tk._("Harus berupa bilangan bulat, 0 atau lebih.")) from None
+        message = tk._("Harus berupa bilangan bulat dari 0 sampai {n}.").format(n=2**31 - 1)
+        raise _invalid(field, message) from None
     return result if maximum is None else min(result, maximum)
 
 
