@@ -568,7 +568,8 @@ def _other_settings(before: str, portal: Installation) -> list[str]:
 def _index_and_verify(portal: Installation) -> list[str]:
     """Rebuilds the index, then asks CKAN whether record, index, files and tables agree."""
     say("Rebuilding the index")
-    portal.ckan("search-index", "rebuild", "--quiet")
+    # What can't be indexed is told by `reconcile`.
+    portal.ckan("search-index", "rebuild", "--quiet", "--force")
     problems = []
     for command in (("reconcile", "--fix"), ("audit", "verify")):
         done = subprocess.run(

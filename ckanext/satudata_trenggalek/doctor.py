@@ -6,6 +6,7 @@ import ipaddress
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 import ckan.model as core
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
+import pysolr
 import sqlalchemy as sa
 from ckan.lib import files as core_files
 from ckan.lib.plugins import get_permission_labels
@@ -251,11 +253,22 @@ def _datasets() -> Iterator[str]:
         yield f"dataset {name} is older than the gate: run `ckan satudata adopt`"
 
 
+#: What Solr must not be able to read, whoever asks.
+_OPEN_QUERIES = {
+    "{!join from=site_id to=site_id v='*:*'}": "joins, which find what is not public",
+    "*${satudata::}*": "macros, which hide a query from the checks before it",
+}
+
+
 def _services() -> Iterator[str]:
     try:
         solr = make_connection()
         solr.ping()
-        # As deploy/services.py and docker/compose.yaml set it.
+        # As deploy/services.py and docker/compose.yaml set them.
+        for asked, what in _OPEN_QUERIES.items():
+            with suppress(pysolr.SolrError):
+                solr.search(asked, rows=0)
+                yield f"Solr takes {what}: give it the settings in deploy/solr/solrconfig.xml"
         if "BooleanSimilarity" not in solr._send_request("get", "schema/similarity"):
             yield (
                 "the order of results tells how rare words are in what is not public: put"

@@ -180,6 +180,8 @@ def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> Non
 
 def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     """Add the public fields to a published dataset, and for anonymous callers the SDI extras."""
+    # Not used here; core fails over one that was written halfway (ckan/lib/search/index.py).
+    dataset["relationships_as_subject"] = dataset["relationships_as_object"] = []
     id_, asked = dataset["id"], _asked() or {}
     if dataset.get("private") is True:
         row = None

@@ -413,7 +413,11 @@ def sync(package_id: str) -> list[str]:
 def _committed(session: Session) -> None:
     if not session.in_nested_transaction():
         for id_ in session.info.pop(_QUEUED, ()):
-            _queued(id_)
+            try:
+                _queued(id_)
+            except Exception:
+                # What is committed stays, and its session must go on: `requeue_stuck` finds it.
+                log.exception("Load of %s was not queued", id_)
 
 
 @event.listens_for(model.Session, "after_soft_rollback")

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ckan.config
+import ckan.plugins.toolkit as tk
 import pytest
+import requests
 from ckan.tests.helpers import CKANTestApp
 
 from tests.gate.sites import Portal
@@ -18,3 +27,32 @@ def portal(request: pytest.FixtureRequest, world: World, app: CKANTestApp) -> Po
     if made is None or made.world is not world:
         made = request.config.stash[_PORTAL] = Portal(world, app)
     return made
+
+
+@pytest.fixture
+def plain_solr() -> Iterator[str]:
+    """Address of a Solr core with CKAN's own schema, which reads all that Solr can read."""
+    address = str(tk.config["solr_url"])
+    admin = f"{address.rpartition('/')[0]}/admin/cores"
+
+    def ask(**asked: str) -> Any:
+        answer = requests.get(admin, params=asked, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    here = Path(ask(action="STATUS", core="ckan")["status"]["ckan"]["instanceDir"])
+    there = here.with_name("polos")
+    shutil.rmtree(there, ignore_errors=True)
+    shutil.copytree(here / "conf", there / "conf")
+    own = (Path(ckan.config.__path__[0]) / "solr/schema.xml").read_text()
+    (there / "conf/managed-schema.xml").write_text(own)
+    ours = there / "conf/solrconfig.xml"
+    text = re.sub(
+        r"<queryParser .*?/>|<lst name=.invariants.>.*?</lst>", "", ours.read_text(), flags=re.S
+    )
+    ours.write_text(text)
+    for path in (there, *there.rglob("*")):
+        shutil.chown(path, here.stat().st_uid, here.stat().st_gid)
+    ask(action="CREATE", name="polos", instanceDir=str(there))
+    yield address.replace("/ckan", "/polos")
+    ask(action="UNLOAD", core="polos", deleteInstanceDir="true", deleteDataDir="true")

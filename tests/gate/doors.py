@@ -11,7 +11,7 @@ import contextlib
 import io
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -363,10 +363,11 @@ _RENAMED = (
 )
 
 
-def stale(site: Any, user: Any, t: Target, asked: Any = _FIELDS) -> Any:
-    """What Solr calls public is told, whatever the database says."""
+@contextlib.contextmanager
+def _public_in_solr(t: Target) -> Iterator[None]:
+    """Within it, an index that missed a withdrawal."""
     import ckan.plugins.toolkit as tk
-    from ckan.lib.search import SearchQueryError, rebuild
+    from ckan.lib.search import rebuild
     from ckan.lib.search.common import make_connection
 
     solr: Any = make_connection()
@@ -377,15 +378,29 @@ def stale(site: Any, user: Any, t: Target, asked: Any = _FIELDS) -> Any:
                 document[key] = value.strftime("%Y-%m-%dT%H:%M:%SZ")
         public = {"capacity": "public", "permission_labels": ["public"]}
         solr.add([document | public], commit=True)
-    found = []
     try:
-        for more in asked:
-            with contextlib.suppress(SearchQueryError):
-                found += site.call("package_search", user, fq=f"name:{t.name}", **more)["results"]
-        return found
+        yield
     finally:
         with contextlib.suppress(tk.ObjectNotFound):
             rebuild(t.id)
+
+
+def stale(site: Any, user: Any, t: Target, asked: Any = _FIELDS) -> Any:
+    """What Solr calls public is told, whatever the database says."""
+    from ckan.lib.search import SearchQueryError
+
+    found = []
+    with _public_in_solr(t):
+        for more in asked:
+            with contextlib.suppress(SearchQueryError):
+                found += site.call("package_search", user, fq=f"name:{t.name}", **more)["results"]
+    return found
+
+
+def stale_suggestions(site: Any, user: Any, t: Target) -> Any:
+    """Likewise."""
+    with _public_in_solr(t):
+        return site.call("package_autocomplete", user, q=t.token)
 
 
 def helper(name: str, /, *args: Any) -> Go:
@@ -924,6 +939,9 @@ READING = (
       "private"),
     R("search_stale_fields", "package_search fl with other names and values, on such an index",
       "NUO", partial(stale, asked=_RENAMED), "search: fl takes nothing but names of fields",
+      "private"),
+    R("autocomplete_stale", "package_autocomplete on such an index", "NUO",
+      stale_suggestions, "action: looked up in the database",
       "private"),
     R("search_page", "/dataset/?q=…", "N", page("/dataset/?q=title:{t.token}&sort=name+asc"),
       _SOLR),

@@ -7,9 +7,11 @@ import string
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+import pysolr
 import pytest
-from ckan.lib.search import SearchQueryError
+from ckan.lib.search import SearchQueryError, make_connection
 
+from ckanext.satudata_trenggalek import gate
 from ckanext.satudata_trenggalek.doors import asking
 from tests.gate.sites import Portal
 
@@ -22,6 +24,12 @@ def nested(word: str) -> dict[str, list[dict[str, Any]]]:
     """Way around core's check -> searches that find something only if a dataset has this name."""
     inner = (JOIN % word).replace("{!", "{\\!")
     magic = [f'{name}:"{inner}"' for name in ("\\u005fquery_", "_q\\u0075ery_", "_query\\u005f")]
+    # Solr replaces ${name:default} before it reads a query.
+    bare = JOIN % word
+    magic += [
+        bare.replace("{!", "{${x:}!"),
+        f'title:* AND _query${{z:}}_:"{bare}"'.replace("{!", "{${z:}!"),
+    ]
     return {
         "q": [{"q": text} for text in magic],
         "fq": [{"fq": text} for text in magic],
@@ -41,11 +49,16 @@ def test_nobody_asks_the_whole_index(portal: Portal, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["q", "fq", "fq_list"])
-def test_what_it_would_tell(portal: Portal, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """Without the check an anonymous reader learns the name of what is being reviewed."""
-    t = portal.target("diajukan")
-    portal.target("terbit")
+def test_what_it_would_tell(
+    portal: Portal, plain_solr: str, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """Without the check, and with a Solr that reads all it can, an anonymous reader learns the name
+    of what is being reviewed."""
+    t, public = portal.target("diajukan"), portal.target("terbit")
     monkeypatch.setattr(asking, "check", lambda _params: None)
+    monkeypatch.setitem(tk.config, "solr_url", plain_solr)
+    for target in (t, public):
+        gate.index(target.id)
 
     def told(word: str) -> list[int]:
         return [
@@ -53,7 +66,9 @@ def test_what_it_would_tell(portal: Portal, monkeypatch: pytest.MonkeyPatch, way
             for asked in nested(word)[way]
         ]
 
-    assert any(told(t.name)) and not any(told(t.name + "-tidak-ada"))
+    for number, count in enumerate(told(t.name)):
+        assert count, f"{way} {number} tells nothing, so its refusal shows nothing"
+    assert not any(told(t.name + "-tidak-ada"))
 
 
 def test_order_tells_nothing(portal: Portal) -> None:
@@ -88,6 +103,9 @@ def test_order_tells_nothing(portal: Portal) -> None:
         {"fq_list": [5]},
         {"sort": "query($q) desc"},
         {"sort": "random_5"},
+        {"sort": "_docid_ asc"},
+        {"mm": "${x:1}"},
+        {"facet.field": ["${x:title}"]},
         {"qf": "title^4 {!x}"},
         {"defType": "func", "q": "docfreq(name,'x')"},
         {"boost": "docfreq(name,'x')"},
@@ -124,6 +142,57 @@ def test_usual_questions(portal: Portal, asked: dict[str, Any]) -> None:
     portal.world.call("package_search", None, **asked)
 
 
+PACKAGE_AUTOCOMPLETE = "/api/2/util/dataset/autocomplete"
+
+
+def test_suggestions_ask_for_words(portal: Portal) -> None:
+    """Core asks Solr for them past package_search, and a backslash took its second quote away."""
+    hidden = portal.target("diajukan").name
+
+    def told(name: str) -> list[tuple[int, Any]]:
+        join = "from=site_id\\ to=site_id\\ v=\\'name\\:" + name + "\\'\\}"
+        found = []
+        for asked in (
+            f" OR (+\\_query_:\\{{\\!join\\ {join}) OR zqzq\\",
+            f" OR title:{name[:4]}* OR zqzq\\",
+        ):
+            answer = portal.request(None, PACKAGE_AUTOCOMPLETE, query_string={"incomplete": asked})
+            found.append((answer.status_code, answer.get_json()))
+        return found
+
+    assert told(hidden) == told(hidden + "x")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"q": "notes:{}~2"},
+        {"q": "{}~2", "qf": "notes", "defType": "edismax"},
+        {"fq": "notes:({} ~)"},
+    ],
+    ids=str,
+)
+def test_the_nearest_of_all_words(portal: Portal, asked: dict[str, str]) -> None:
+    """Solr puts the fifty nearest of all documents in place of a fuzzy word."""
+    asked = {name: value.format("bayi") for name, value in asked.items()}
+    for user in READERS:
+        with pytest.raises(SearchQueryError):
+            portal.world.call("package_search", user, **asked)
+
+
+def test_solr_reads_no_joins(portal: Portal) -> None:
+    """Whatever gets past the check: neither joins and functions nor macros."""
+    solr = make_connection()
+    hidden = portal.target("diajukan").name
+    assert solr.search(f"name:{hidden}", rows=0).hits == 1
+    for asked in (
+        JOIN % hidden, "{!graph from=site_id to=site_id}*:*", "{!frange l=1}docfreq(name,'x')",
+        f'_query_:"{JOIN % hidden}"', "_val_:1", f"name:${{x:{hidden}}}", "{!func}1",
+    ):  # fmt: skip
+        with pytest.raises(pysolr.SolrError):
+            solr.search(asked, rows=0)
+
+
 def test_pages_say_so(portal: Portal) -> None:
     """In place of core's failure."""
     text = '\\u005fquery_:"{\\!join from=site_id to=site_id v=*:*}"'
@@ -142,6 +211,25 @@ def test_tags_are_counted_after_they_were_sifted(portal: Portal) -> None:
         assert portal.world.call("tag_search", "warga", query=public, **page)["count"] == 1
 
 
+def test_a_tag_of_what_was_withdrawn(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Core takes its datasets from an index, which may have missed that."""
+    tag = "label-" + "".join(random.choices(string.ascii_lowercase, k=8))
+    old, new = (portal.world.at("terbit", tags=[{"name": tag}])["id"] for _ in range(2))
+
+    def of_tag() -> set[str]:
+        shown = portal.world.call("tag_show", None, id=tag, include_datasets=True)
+        return {row["id"] for row in shown["packages"]}
+
+    assert of_tag() == {old, new}
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "index", lambda _id: None)
+        portal.world.move("walidata", old, "tarik", note="Salah.")
+    try:
+        assert of_tag() == {new}
+    finally:
+        gate.index(old)
+
+
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -153,7 +241,7 @@ def answer(portal: Portal, user: str | None, action: str, data: dict[str, Any]) 
         return f"{type(error).__name__}: {error}"
 
 
-@pytest.mark.parametrize("user", READERS)
+@pytest.mark.parametrize("user", [*READERS, "pembina_bps"])
 def test_other_names_of_an_id(portal: Portal, user: str | None) -> None:
     """What exists and what doesn't read alike, under each key that core takes for an id."""
     t, public = portal.target("diajukan"), portal.target("terbit")
@@ -165,12 +253,25 @@ def test_other_names_of_an_id(portal: Portal, user: str | None) -> None:
         ("resource_create_default_resource_views", {"resource": {"id": "{resource}"}}),
         ("package_create_default_resource_views", {"package": {"id": "{id}"}}),
         ("package_collaborator_create", {"id": "{id}", "user_id": "warga", "capacity": "editor"}),
+        *(
+            (action, {**more, "package_id": "{id}"})
+            for action in ("package_patch", "package_owner_org_update")
+            for more in ({}, {"id": ""}, {"id": None}, {"id": []})
+        ),
+        ("package_revise", {"match": {"id": public.id}, "update": {"id": "{id}"}}),
+        ("resource_view_update", {"id": public.view, "resource_id": "{resource}"}),
+        ("resource_view_create", {"id": "{view}", "resource_id": public.resource}),
+        ("resource_view_create", {"id": public.view, "resource_id": "{resource}"}),
     ):
 
         def named(value: Any, id_: str, resource: str) -> Any:
             if isinstance(value, dict):
                 return {key: named(item, id_, resource) for key, item in value.items()}
-            return value.replace("{id}", id_).replace("{resource}", resource)
+            if not isinstance(value, str):
+                return value
+            view = t.view if id_ == t.id else UNKNOWN
+            names = {"{id}": id_, "{resource}": resource, "{view}": view}
+            return names.get(value, value)
 
         hidden = answer(portal, user, action, named(data, t.id, t.resource))
         unknown = answer(portal, user, action, named(data, UNKNOWN, UNKNOWN))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import ckan.config
 import ckan.model as core
 import ckan.plugins as p
 import ckan.plugins.toolkit as tk
 import pytest
-import requests
 import sqlalchemy as sa
 from ckan.lib import files as core_files
 
@@ -239,36 +236,12 @@ def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> No
     assert doctor() == []
 
 
-@pytest.fixture
-def cores_own_schema() -> Iterator[str]:
-    """Address of a Solr core whose schema is CKAN's own."""
-    address = str(tk.config["solr_url"])
-    admin = f"{address.rpartition('/')[0]}/admin/cores"
-
-    def ask(**asked: str) -> Any:
-        answer = requests.get(admin, params=asked, timeout=30)
-        answer.raise_for_status()
-        return answer.json()
-
-    here = Path(ask(action="STATUS", core="ckan")["status"]["ckan"]["instanceDir"])
-    there = here.with_name("polos")
-    shutil.rmtree(there, ignore_errors=True)
-    shutil.copytree(here / "conf", there / "conf")
-    own = (Path(ckan.config.__path__[0]) / "solr/schema.xml").read_text()
-    (there / "conf/managed-schema.xml").write_text(own)
-    for path in (there, *there.rglob("*")):
-        shutil.chown(path, here.stat().st_uid, here.stat().st_gid)
-    ask(action="CREATE", name="polos", instanceDir=str(there))
-    yield address.replace("/ckan", "/polos")
-    ask(action="UNLOAD", core="polos", deleteInstanceDir="true", deleteDataDir="true")
-
-
-def test_order_of_results(
-    doctor: Doctor, cores_own_schema: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(tk.config, "solr_url", cores_own_schema)
-    (told,) = doctor()
-    assert '<similarity class="solr.BooleanSimilarityFactory"/>' in told
+def test_solr(doctor: Doctor, plain_solr: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tk.config, "solr_url", plain_solr)
+    told = doctor()
+    assert len(told) == 3 and '<similarity class="solr.BooleanSimilarityFactory"/>' in told[2]
+    for problem, what in zip(told, ("joins", "macros"), strict=False):
+        assert what in problem and "deploy/solr/solrconfig.xml" in problem
 
 
 def test_people(world: World, doctor: Doctor) -> None:

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from ckan.lib.search.common import make_connection
 
-from ckanext.satudata_trenggalek import files, tables
+from ckanext.satudata_trenggalek import files, gate, tables
 from tests.gate.sites import Portal, Refused
 from tests.world import World
 
@@ -144,6 +144,27 @@ def test_a_published_name_is_never_given_away(world: World, type_: str) -> None:
         {"id": published["id"]},
     )
     assert [row.event for row in history][-1] == "dihapus_permanen"
+
+
+@pytest.mark.parametrize("key", ["relationships_as_subject", "relationships_as_object"])
+def test_relationships_are_not_written_halfway(world: World, key: str) -> None:
+    """Core makes a row without a partner of them, and then can't index the dataset."""
+    more = {key: [{"type": "depends_on"}]}
+    made = world.call("package_create", "produsen_dinkes", **world.metadata(**more))
+    world.call("package_patch", "produsen_dinkes", id=made["id"], **more)
+    rows = sa.text("SELECT count(*) FROM package_relationship")
+    assert model.Session.scalar(rows) == 0
+    column = "subject_package_id" if key.endswith("subject") else "object_package_id"
+    half = f"INSERT INTO package_relationship (id, {column}, type) VALUES ('x', :id, 'depends_on')"
+    model.Session.execute(sa.text(half), {"id": made["id"]})
+    model.Session.commit()
+    try:
+        gate.index(made["id"])
+        assert world.call("package_search", "produsen_dinkes", fq=f"id:{made['id']}",
+                          include_private=True)["count"] == 1  # fmt: skip
+    finally:
+        model.Session.execute(sa.text("DELETE FROM package_relationship"))
+        model.Session.commit()
 
 
 def test_purge_wants_withdrawal_and_a_note(world: World) -> None:

@@ -242,6 +242,24 @@ def test_bad_file_fails_with_row_and_remedy(
     assert call("datastore_search", resource_id=resource)["total"] == 3
 
 
+def test_a_queue_that_fails_loses_nothing(
+    call: Call, upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the reason: what is committed stays, and its session goes on."""
+
+    def broken(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("no queue")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tk, "enqueue_job", broken)
+        resource = upload()
+    model.Session.rollback()
+    row = tables.state(resource)
+    assert row and row.state == "antre" and tables.requeue_stuck(minutes=0) == 1
+    work()
+    assert tables.loaded_sha(resource)
+
+
 def test_redis_down_loses_nothing(
     call: Call, upload: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

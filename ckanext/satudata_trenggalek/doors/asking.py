@@ -14,12 +14,18 @@ from typing import Any, NoReturn
 import ckan.plugins.toolkit as tk
 from ckan.lib.search import SearchQueryError
 
-#: A query inside a query, or a function in it; sought where backslashes are taken away.
-_NESTED = re.compile(r"\{!|_query_|_val_")
+#: A query inside a query, or a function in it, or a fuzzy word, in whose place come the nearest of
+#: all documents; sought where backslashes are taken away.
+_NESTED = re.compile(r"\{!|_query_|_val_|~")
+#: Solr replaces `${name:default}` in any parameter before it reads it.
+_MACRO = "${"
 _NAME = r"[A-Za-z0-9_]+"
 #: Parameter -> what it may be as a whole.
 _FORMS = {
-    "sort": re.compile(rf"\s*(rank|{_NAME}\s+(asc|desc)(\s*,\s*{_NAME}\s+(asc|desc))*)?\s*", re.I),
+    # `_docid_` is the order of writing, of what is not public too.
+    "sort": re.compile(
+        rf"(?!.*_docid_)\s*(rank|{_NAME}\s+(asc|desc)(\s*,\s*{_NAME}\s+(asc|desc))*)?\s*", re.I
+    ),
     "qf": re.compile(rf"\s*({_NAME}(\^[0-9.]+)?\s*)*"),
     "facet.field": re.compile(_NAME),
     "defType": re.compile("lucene|dismax|edismax"),
@@ -61,6 +67,10 @@ def check(params: dict[str, Any]) -> None:
     Raises:
         SearchQueryError: naming the parameter (400).
     """
+    for name, value in params.items():
+        for item in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(item, str) and _MACRO in item:
+                _refuse(name)
     for name in ("q", "fq", "fq_list"):
         for text in _texts(name, params.get(name) or ()):
             # Lucene reads `\u005f` as `_`, and `\_` too.

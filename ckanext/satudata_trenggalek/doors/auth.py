@@ -11,6 +11,7 @@ from ckan.types import AuthResult
 from ckanext.satudata_trenggalek import gate, peran
 from ckanext.satudata_trenggalek.doors import (
     held,
+    may_see,
     package_of,
     package_of_resource,
     package_of_view,
@@ -31,17 +32,26 @@ def _no(message: str) -> AuthResult:
 
 
 def _editable(context: Any, package: core.Package | None) -> AuthResult:
-    """Whether the caller may change this dataset's rows; sysadmins are asked like everyone."""
+    """Whether the caller may change this dataset's rows; sysadmins are asked like everyone.
+
+    Raises:
+        tk.ObjectNotFound: to who may not even see it.
+    """
     if package is None or package.type in UNGATED_TYPES:
         return _OK
     status, roles = standing(context, package)
     if status is None:
-        return _no(gate.messages()[gate.ddl.UNADOPTED][1])
-    if status not in EDITABLE:
-        return _no(gate.messages()[gate.ddl.FROZEN][1])
-    if not engine.may_edit(status, roles):
-        return _no(tk._("Hanya Produsen Data dari OPD pemilik yang mengubah dataset ini."))
-    return _OK
+        refusal = gate.messages()[gate.ddl.UNADOPTED][1]
+    elif status not in EDITABLE:
+        refusal = gate.messages()[gate.ddl.FROZEN][1]
+    elif not engine.may_edit(status, roles):
+        refusal = tk._("Hanya Produsen Data dari OPD pemilik yang mengubah dataset ini.")
+    else:
+        return _OK
+    # Actions of core's ask by other ids than they were given (package_revise).
+    if not may_see(context, package):
+        raise tk.ObjectNotFound()
+    return _no(refusal)
 
 
 def _chain(find: Any) -> Any:
@@ -55,7 +65,7 @@ def _chain(find: Any) -> Any:
 
 
 def _package(context: Any, data_dict: Any) -> core.Package | None:
-    return context.get("package") or package_of(data_dict, "id", "package_id")
+    return context.get("package") or package_of(data_dict, "id")
 
 
 @tk.chained_auth_function

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 import ckan.model as core
@@ -92,11 +92,9 @@ def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
     return found
 
 
-def _aside(column: Any, values: Collection[str] | None = None) -> set[str]:
-    """Names or ids of the datasets that lists leave out, of these values if given."""
+def _aside(column: Any) -> set[str]:
+    """Names or ids of the datasets that lists leave out."""
     query = sa.select(column).where(core.package_table.c.type.in_(ASIDE_TYPES))
-    if values is not None:
-        query = query.where(column.in_(values))
     return set(core.Session.scalars(query))
 
 
@@ -130,19 +128,35 @@ def _page(rows: list[Any], page: dict[str, Any]) -> list[Any]:
 
 
 def _autocomplete(next_action: Any, context: Any, data_dict: Any) -> Any:
-    # It asks Solr past package_search.
-    asking.check({"q": (data_dict or {}).get("q")})
-    asked = None
+    """Core asks Solr past package_search: without its checks before and after."""
+    words = (data_dict or {}).get("q")
+    asking.check({"q": words})
+    data: dict[str, Any] = {**(data_dict or {})}
+    if words:
+        # Core puts it between quotes, of which a backslash would take the second away.
+        data["q"] = words.replace("\\", " ")
+    limit = int(data.get("limit") or 10)
     while True:
-        more = {} if asked is None else {"limit": asked}
-        found = next_action(context, {**data_dict, **more})
-        aside = _aside(core.package_table.c.name, [row["name"] for row in found])
-        kept = [row for row in found if row["name"] not in aside]
-        limit = int(data_dict.get("limit") or 10)
+        found = next_action(context, data)
+        kept = _seen(context, found)
         # Again, with more: what was left out may have taken the place of others.
-        if len(kept) >= limit or len(found) < (asked or limit):
+        if len(kept) >= limit or len(found) < int(data.get("limit") or limit):
             return kept[:limit]
-        asked = (asked or limit) + len(aside)
+        data["limit"] = int(data.get("limit") or limit) + len(found) - len(kept)
+
+
+def _seen(context: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those rows whose `name` is of data that the caller may see now: Solr may have missed that."""
+    names = [row["name"] for row in rows]
+    query = sa.select(core.Package).where(core.Package.name.in_(names))
+    known = {package.name: package for package in core.Session.scalars(query)}
+    public = reading.published(package.id for package in known.values())
+    shown = {
+        name
+        for name, package in known.items()
+        if package.type not in ASIDE_TYPES and (package.id in public or may_see(context, package))
+    }
+    return [row for row in rows if row["name"] in shown]
 
 
 def _groups(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -177,7 +191,10 @@ def _tag(next_action: Any, context: Any, data_dict: Any) -> Any:
     if not tag["vocabulary_id"] and not _public_tags(tag["name"]):
         raise tk.ObjectNotFound()
     if "packages" in tag:
-        tag["packages"] = [row for row in tag["packages"] if row["type"] not in ASIDE_TYPES]
+        # Core takes them from Solr past package_search.
+        data = [row for row in tag["packages"] if row["type"] not in ASIDE_TYPES]
+        public = reading.published(row["id"] for row in data)
+        tag["packages"] = [row for row in data if row["id"] in public]
     return tag
 
 

@@ -30,7 +30,12 @@ from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES
 
 
 def drop_ours(data: dict[str, Any]) -> None:
-    """Remove every key that only the portal sets from what a client sent, in place."""
+    """Remove every key that only the portal sets from what a client sent, in place.
+
+    And relationships, which core writes halfway, and then can't index.
+    """
+    for key in ("relationships_as_subject", "relationships_as_object"):
+        data.pop(key, None)
     for key in [key for key in data if isinstance(key, str) and key.startswith(PREFIX)]:
         del data[key]
     if isinstance(data.get("extras"), list):
@@ -154,7 +159,7 @@ def _own_resources(
     if package and shown.get("id") == package.id:
         known = [row["id"] for row in shown["resources"]]
     else:
-        known = [row.id for row in package.resources_all] if package else []
+        known = [row.id for row in package.resources] if package else []
     told = [tk._("Id berkas dibuat oleh portal. Kosongkan.")]
     errors: Any = [{"url": [tk._("Harus berupa teks.")]} if is_odd else {} for is_odd in odd]
     for number, id_ in enumerate(ids):
@@ -428,9 +433,15 @@ def _of_known_resource(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 
 def _of_known_view(next_action: Any, context: Any, data_dict: Any) -> Any:
-    named = data_dict.get("id") or data_dict.get("resource_id")
-    _known(context, named, package_of_view(data_dict))
+    for key in ("id", "resource_id"):
+        _known(context, data_dict.get(key), package_of_view({key: data_dict.get(key)}))
     return _guarded(next_action, context, data_dict)
+
+
+def _of_known_resource_s_view(next_action: Any, context: Any, data_dict: Any) -> Any:
+    # Its id is made by core, which tells whether one that is sent is taken.
+    data_dict.pop("id", None)
+    return _of_known_view(next_action, context, data_dict)
 
 
 def _of_known_resource_views(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -491,10 +502,8 @@ ACTIONS: dict[str, Any] = {
         # package_show inside them would say it, but only after the rights.
         (_of_known_package, ("package_owner_org_update", "package_patch")),
         (_of_known_resource, ("resource_update", "resource_patch")),
-        (
-            _of_known_view,
-            ("resource_view_create", "resource_view_update", "resource_view_delete"),
-        ),
+        (_of_known_resource_s_view, ("resource_view_create",)),
+        (_of_known_view, ("resource_view_update", "resource_view_delete")),
         (_of_known_resource_views, ("resource_view_reorder",)),
         (_of_known_subject, ("package_relationship_delete",)),
         (_of_known_member, ("member_create", "member_delete")),
