@@ -309,6 +309,7 @@ def test_what_clients_send(portal: Portal) -> None:
         for method, sent in (("GET", {"query_string": data}), ("POST", {"json": data})):
             answer = portal.request("warga", f"/api/3/action/{action}", method, **sent)
             assert answer.status_code == 200, (method, action, data, answer.text)
-    data = {"resource_id": t.resource, "filters": {"kecamatan": ["Panggul"]}, "q": {"kode": "35"}}
+    data = {"resource_id": t.resource, "filters": {"kecamatan": ["Panggul"]}, "q": {"kode": "35"},
+            "sort": ["kecamatan desc", "kode"]}  # fmt: skip
     answer = portal.request("warga", "/api/3/action/datastore_search", "POST", json=data)
     assert answer.status_code == 200, answer.text

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import re
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -127,14 +128,16 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     (
         re.compile(
             r"(\w+_)?id2?|name|name_or_id|username|key|jti|email|object|object_type|subject|rel|type"
-            r"|sort|order_by"
+            r"|q|sort|order_by"
         ),
         _text,
     ),
-    (re.compile(r"filters|q"), _words),
     (re.compile(r"limit|offset|page|rows|start|facet\.mincount"), _whole),
     (re.compile(r"(include|use)_\w+|all_fields"), _truth),
 )
+
+#: What actions of the DataStore mean by them: `sort` may be a list, too.
+_OF_TABLES: dict[str, Rule | None] = {"q": _words, "filters": _words, "sort": None}
 
 #: Ours, and those that our schemas validate, tell field by field what is wrong.
 _VALIDATED = re.compile(rf"{PREFIX}|(package|resource)_(create|update|patch|revise)$")
@@ -157,6 +160,8 @@ def check(action: str, data: dict[str, Any], reads: bool) -> None:
             continue
         _storable(name, value)
         rule = next((rule for names, rule in _RULES if names.fullmatch(name)), None)
+        if action.startswith("datastore_"):
+            rule = _OF_TABLES.get(name, rule)
         if rule in (_whole, _truth):
             if not reads:
                 continue
@@ -164,8 +169,6 @@ def check(action: str, data: dict[str, Any], reads: bool) -> None:
                 # As if it were not sent.
                 del data[name]
                 continue
-        if rule is _words and not action.startswith("datastore_"):
-            rule = _text
         if rule and value is not None:
             rule(data, name)
 
@@ -194,7 +197,9 @@ def _of_arguments(error: Exception) -> bool:
 
 
 def _untold(error: Exception) -> str:
-    log.warning("An argument was refused by what it was given to: %s", error, exc_info=error)
+    # Without the message: databases quote the value that they refuse.
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.warning("An argument was refused by what it was given to: %s\n%s", type(error), where)
     return tk._("Salah satu nilai yang dikirim tidak dapat dipakai. Periksa jenis dan besarnya.")
 
 
