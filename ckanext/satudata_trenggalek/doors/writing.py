@@ -133,7 +133,7 @@ def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
 def _own_resources(
     access: str, context: Any, data: dict[str, Any], package: core.Package | None
 ) -> None:
-    """Refuse ids of resources that are not the dataset's, or one for two, and addresses of no text.
+    """Refuse ids of resources that are not the dataset's, or one for two.
 
     Ids are made by the portal: under a chosen one, what another resource left behind would come
     back to life (core lets the id of a deleted resource be used again). Two of one id would leave a
@@ -141,16 +141,21 @@ def _own_resources(
 
     Raises:
         tk.NotAuthorized: by the auth function `access`.
-        tk.ValidationError: on `id` or `url` of the resource, or on `resources`.
+        tk.ValidationError: on `id` of the resource, on `resources`, or in an update on `url`.
     """
-    if "resources" not in data or (package is None and data["resources"] is None):
+    if "resources" not in data:
         return
     sent = data["resources"]
     if not isinstance(sent, list) or not all(isinstance(row, dict) for row in sent):
-        tk.check_access(access, context, {"id": package.id} if package else data)
+        if package is None:
+            return  # core's schema says so
+        tk.check_access(access, context, {"id": package.id})
         raise tk.ValidationError({"resources": [tk._("Harus berupa daftar objek.")]})
-    # As core's uploader takes it (ckan/lib/uploader.py).
-    odd = [row.get("url") is not None and text(row["url"]) is None for row in sent]
+    # Core's uploader takes it for granted (ckan/lib/uploader.py).
+    odd = [
+        package is not None and row.get("url") is not None and text(row["url"]) is None
+        for row in sent
+    ]
     ids = [row.get("id") for row in sent]
     if not any(ids) and not any(odd):
         return
