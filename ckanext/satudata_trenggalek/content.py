@@ -65,7 +65,6 @@ def canonical(package_id: str) -> dict[str, Any]:
     groups = session.scalars(
         sa.select(core.member_table.c.group_id)
         .where(
-            core.member_table.c.table_name == "package",
             core.member_table.c.table_id == package_id,
             core.member_table.c.state == "active",
             core.member_table.c.capacity != "organization",

@@ -451,8 +451,8 @@ def satudata_kegiatan_dari(dataset: Mapping[str, Any], member: bool) -> dict[str
     """
     chosen = dataset.get(kegiatan.FIELD)
     found = _kegiatan(chosen) if chosen else None
-    if found is None and member and (row := kegiatan.standing(chosen)):
-        return {**row._mapping, "name": ""}
+    if found is None and member and kegiatan.standing(chosen):
+        return {"id": chosen, "name": "", "title": kegiatan.unseen(), "status": ""}
     return found
 
 

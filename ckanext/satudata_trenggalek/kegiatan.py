@@ -84,17 +84,29 @@ def refusal() -> str:
     )
 
 
+def unseen() -> str:
+    """What is said in place of the title of a kegiatan that its reader may not see."""
+    return tk._("Kegiatan OPD lain yang tidak sedang terbit")
+
+
 def of(package: core.Package) -> str | None:
     """Id of the kegiatan that a dataset points to."""
     return (package.extras or {}).get(FIELD) or None
 
 
 def standing(id_: str | None) -> sa.Row[Any] | None:
-    """A kegiatan as it stands, whoever may point to it; None when there is none of this id."""
+    """A kegiatan as it stands, whoever may see it; None when there is none of this id."""
     if not id_:
         return None
     return core.Session.execute(
-        sa.select(_package.id, _package.name, _package.title, _status.status, _status.version)
+        sa.select(
+            _package.id,
+            _package.name,
+            _package.title,
+            _package.owner_org,
+            _status.status,
+            _status.version,
+        )
         .join_from(core.package_table, _status, _status.package_id == _package.id)
         .where(_package.id == id_, _package.type == KEGIATAN)
     ).one_or_none()

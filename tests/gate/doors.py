@@ -646,6 +646,10 @@ DATASET = (
     W("member_create", "member_create (package)", "GSJ", "a topic, without rights on the dataset",
       _GATE, act("member_create", id="{t.group}", object="{t.id}", object_type="package",
                  capacity="public")),
+    W("member_spelling", "member_create (Package, PACKAGE)", "GSJ",
+      "likewise: core shows it, whatever its kind is called", _GATE,
+      act("member_create", id="{t.group}", object="{t.id}", object_type="Package",
+          capacity="public")),
     W("member_delete", "member_delete (package)", "GSJ", "likewise, taken away", _GATE,
       act("member_delete", id="{t.topic}", object="{t.id}", object_type="package")),
     W("collaborator", "package_collaborator_create", "AS", "outsiders edit and read",
@@ -658,8 +662,8 @@ DATASET = (
     W("relate_update", "package_relationship_update", "EAS", "changes what is public",
       "action, auth: nobody; trigger",
       act("package_relationship_update", **_RELATION, comment="Diubah")),
-    W("relate_delete", "package_relationship_delete", "EAS", "changes what is public", _GATE,
-      act("package_relationship_delete", **_RELATION)),
+    W("relate_delete", "package_relationship_delete", "EAS", "changes what is public",
+      "action, auth: nobody; trigger", act("package_relationship_delete", **_RELATION)),
     W("form_draft", "POST /dataset/new with pkg_name", "EAS", "sets a public dataset to draft",
       _GATE, page("/dataset/new", "POST", **_FORM, pkg_name="{t.id}", _ckan_phase="1")),
     W("form_edit", "POST /dataset/edit", "EAS", "changes what is public", _GATE,
@@ -850,6 +854,12 @@ INSIDE = (
             ("member", "INSERT member",
              "INSERT INTO member (id, table_name, table_id, capacity, group_id, state) SELECT"
              " :id, 'package', :id, 'public', id, 'active' FROM \"group\" WHERE name = :group"),
+            ("member_kind", "INSERT member of another kind",
+             "INSERT INTO member (id, table_name, table_id, capacity, group_id, state) SELECT"
+             " :id, 'Package', :id, 'public', id, 'active' FROM \"group\" WHERE name = :group"),
+            ("member_user", "INSERT member with the id as that of a user",
+             "INSERT INTO member (id, table_name, table_id, capacity, group_id, state) SELECT"
+             " :id, 'user', :id, 'public', id, 'active' FROM \"group\" WHERE name = :group"),
             ("relationship", "INSERT package_relationship",
              "INSERT INTO package_relationship (id, subject_package_id, object_package_id, type)"
              " VALUES (:id, :id, :id, 'depends_on')"),

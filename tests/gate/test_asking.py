@@ -211,6 +211,31 @@ def test_tags_are_counted_after_they_were_sifted(portal: Portal) -> None:
         assert portal.world.call("tag_search", "warga", query=public, **page)["count"] == 1
 
 
+def test_formats_are_ordered_by_what_is_public(portal: Portal) -> None:
+    """And cut: drafts neither move nor push out what the public sees."""
+    world = portal.world
+    start = "".join(random.choices(string.ascii_uppercase, k=6))
+
+    def draft(kind: str) -> str:
+        made = world.draft()
+        (resource,) = made["resources"]
+        world.call("resource_patch", "produsen_dinkes", id=resource["id"], format=f"{start}{kind}")
+        return made["id"]
+
+    for kind in ("A", "B"):
+        world.bring(draft(kind), "terbit")
+
+    def told(**more: Any) -> list[str]:
+        return world.call("format_autocomplete", None, q=start.lower(), **more)
+
+    before = told()
+    assert before == [f"{start}{kind}".lower() for kind in ("A", "B")]
+    for kind in ("B", "B", "X", "X", "X"):
+        draft(kind)
+    assert told() == before and told(limit=1) == before[:1]
+    assert world.call("format_autocomplete", None, q="%_") == []
+
+
 def test_a_tag_of_what_was_withdrawn(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Core takes its datasets from an index, which may have missed that."""
     tag = "label-" + "".join(random.choices(string.ascii_lowercase, k=8))
@@ -259,6 +284,23 @@ def test_other_names_of_an_id(portal: Portal, user: str | None) -> None:
             for more in ({}, {"id": ""}, {"id": None}, {"id": []})
         ),
         ("package_revise", {"match": {"id": public.id}, "update": {"id": "{id}"}}),
+        *(
+            (action, {"id": "dinkes", "object": thing, "object_type": kind, "capacity": "public"})
+            for action in ("member_create", "member_delete")
+            for kind, thing in (
+                ("Package", "{id}"),
+                ("Package", "{name}"),
+                ("resource", "{resource}"),
+                ("tag", "{tag}"),
+                ("Tag", "{tag}"),
+                ("session", "x"),
+            )
+        ),
+        ("tag_delete", {"id": "{tag}"}),
+        *(
+            ("package_relationship_delete", {"subject": one, "object": two, "type": "depends_on"})
+            for one, two in ((public.id, "{id}"), ("{id}", public.id))
+        ),
         ("resource_view_update", {"id": public.view, "resource_id": "{resource}"}),
         ("resource_view_create", {"id": "{view}", "resource_id": public.resource}),
         ("resource_view_create", {"id": public.view, "resource_id": "{resource}"}),
@@ -270,7 +312,9 @@ def test_other_names_of_an_id(portal: Portal, user: str | None) -> None:
             if not isinstance(value, str):
                 return value
             view = t.view if id_ == t.id else UNKNOWN
-            names = {"{id}": id_, "{resource}": resource, "{view}": view}
+            tag, name = (t.tag, t.name) if id_ == t.id else ("tidak-ada", "tidak-ada")
+            names = {"{id}": id_, "{resource}": resource, "{view}": view, "{tag}": tag,
+                     "{name}": name}  # fmt: skip
             return names.get(value, value)
 
         hidden = answer(portal, user, action, named(data, t.id, t.resource))

@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import content, maintenance, reading
+from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
 
 JOB = {"ignore_auth": True, "user": "admin"}
@@ -180,6 +181,29 @@ def test_a_kegiatan_that_went_out_of_sight_blocks_no_edit(world: World) -> None:
 
 
 # --- order of publication ---------------------------------------------------------------------
+
+
+def test_a_kegiatan_that_is_a_draft_again_is_told_to_nobody(world: World, app: Any) -> None:
+    """To who pointed to it while it was published: neither its new title nor how it stands."""
+    kegiatan = world.kegiatan_at("terbit", title="Pendataan Lansia")["id"]
+    own = world.metadata(owner_org="dukcapil", id_kegiatan=kegiatan)
+    dataset = world.call("package_create", "produsen_dukcapil", **own)["id"]
+    shown = world.status(dataset, "produsen_dukcapil")["kegiatan"]
+    assert (shown["title"], shown["status"]) == ("Pendataan Lansia", "terbit")
+    world.move("walidata", kegiatan, "tarik", note="Salah judul.")
+    world.move("walidata", kegiatan, "buka_kembali", note="Perbaiki.")
+    world.call("package_patch", "produsen_dinkes", id=kegiatan, title="Judul Rahasia")
+    shown = world.status(dataset, "produsen_dukcapil")["kegiatan"]
+    assert shown["id"] == kegiatan and "Rahasia" not in str(shown)
+    assert shown["name"] is shown["status"] is shown["version"] is None
+    assert world.status(dataset, "walidata")["kegiatan"]["title"] == "Judul Rahasia"
+    package = core.Package.get(dataset)
+    assert package and "Rahasia" not in service.waits_for_kegiatan(package)
+    token = world.call("api_token_create", "produsen_dukcapil", user="produsen_dukcapil", name="x")
+    for page in (f"/dataset/{dataset}", f"/dataset/edit/{dataset}"):
+        answer = app.get(page, headers={"Authorization": token["token"]})
+        assert kegiatan in answer.body or "OPD lain" in answer.body
+        assert "Rahasia" not in answer.body
 
 
 def test_a_dataset_waits_for_its_kegiatan(world: World) -> None:

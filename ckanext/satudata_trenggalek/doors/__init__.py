@@ -23,6 +23,8 @@ from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+#: Kinds of members that there are.
+MEMBERS = ("package", "user", "group")
 #: Keys of what we add at reading; core's package_patch sends back what package_show gave.
 PREFIX = "satudata_"
 

@@ -121,6 +121,19 @@ def _truth(data: dict[str, Any], name: str) -> None:
     schema.boolean(data, name)
 
 
+def _texts(data: dict[str, Any], name: str) -> None:
+    if isinstance(data[name], list):
+        if not all(isinstance(item, str) for item in data[name]):
+            raise _invalid(name, tk._("Harus berupa daftar nama."))
+    else:
+        _text(data, name)
+
+
+def _object(data: dict[str, Any], name: str) -> None:
+    if not isinstance(data[name], dict):
+        raise _invalid(name, tk._("Harus berupa objek."))
+
+
 Rule = Callable[[dict[str, Any], str], None]
 
 #: What core's actions mean by a parameter of this name.
@@ -134,10 +147,15 @@ _RULES: tuple[tuple[re.Pattern[str], Rule], ...] = (
     ),
     (re.compile(r"limit|offset|page|rows|start|facet\.mincount"), _whole),
     (re.compile(r"(include|use)_\w+|all_fields"), _truth),
+    (re.compile(r"query"), _texts),
 )
 
-#: What actions of the DataStore mean by them: `sort` may be a list, too.
-_OF_TABLES: dict[str, Rule | None] = {"q": _words, "filters": _words, "sort": None}
+#: Beginning of actions -> what they mean by a name instead.
+_OTHERWISE: dict[str, dict[str, Rule | None]] = {
+    # `sort` may be a list, too.
+    "datastore_": {"q": _words, "filters": _words, "sort": None},
+    "package_search": {"extras": _object},
+}
 
 #: Ours, and those that our schemas validate, tell field by field what is wrong.
 _VALIDATED = re.compile(rf"{PREFIX}|(package|resource)_(create|update|patch|revise)$")
@@ -154,14 +172,14 @@ def check(action: str, data: dict[str, Any], reads: bool) -> None:
     Raises:
         tk.ValidationError: naming the parameter.
     """
+    otherwise = next((own for start, own in _OTHERWISE.items() if action.startswith(start)), {})
     for name, value in list(data.items()):
         _plain(name, value)
         if _VALIDATED.match(action):
             continue
         _storable(name, value)
         rule = next((rule for names, rule in _RULES if names.fullmatch(name)), None)
-        if action.startswith("datastore_"):
-            rule = _OF_TABLES.get(name, rule)
+        rule = otherwise.get(name, rule)
         if rule in (_whole, _truth):
             if not reads:
                 continue
@@ -260,6 +278,9 @@ def pages() -> None:
             _storable(name, value)
             if name in _COUNTS and re.fullmatch(r"\d{10,}", value):
                 schema.number({name: value}, name, 0)
+            if name == "sort" and value and not all(map(str.strip, value.split(","))):
+                # Core takes the first word of each (ckan/views/dataset.py).
+                raise _invalid(name, tk._("Harus berupa daftar nama."))
             if value[:1] in ("{", "["):
                 _json({name: value}, name)
         except tk.ValidationError as error:

@@ -178,7 +178,6 @@ AUTH: dict[str, Any] = {
                 lambda _context, data: package_of_view(data),
                 ("resource_view_create", "resource_view_update", "resource_view_delete"),
             ),
-            (lambda _context, data: package_of(data, "subject"), ("package_relationship_delete",)),
         )
         for name in names
     },
@@ -188,7 +187,10 @@ AUTH: dict[str, Any] = {
             (_BULK, ("bulk_update_public", "bulk_update_private", "bulk_update_delete")),
             (_COLLABORATORS, ("package_collaborator_create", "package_collaborator_delete")),
             (_WORDS, ("term_translation_update",)),
-            (_RELATED, ("package_relationship_create", "package_relationship_update")),
+            (
+                _RELATED,
+                tuple(f"package_relationship_{verb}" for verb in ("create", "update", "delete")),
+            ),
             # The portal calls them itself, unasked; of others core tells which dataset it is.
             (
                 _VIEWS,

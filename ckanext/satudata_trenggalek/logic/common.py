@@ -10,7 +10,7 @@ import ckan.plugins.toolkit as tk
 from ckan.types import Context
 
 from ckanext.satudata_trenggalek import kegiatan, model
-from ckanext.satudata_trenggalek.doors import package_of
+from ckanext.satudata_trenggalek.doors import may_see, package_of
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
@@ -49,6 +49,22 @@ def user_of(context: Any) -> core.User:
     return user
 
 
+def _kegiatan(package: core.Package, user: core.User) -> dict[str, Any] | None:
+    """The kegiatan that a dataset points to: id, name, title, status, version.
+
+    Of one that the user may not see the id alone, which is what they chose when it was published.
+    """
+    row = kegiatan.standing(kegiatan.of(package))
+    if row is None:
+        return None
+    told = dict(row._mapping)
+    del told["owner_org"]
+    found = core.Package.get(row.id)
+    if found and may_see({"user": user.name, "auth_user_obj": user}, found):
+        return told
+    return dict.fromkeys(told) | {"id": row.id, "title": kegiatan.unseen()}
+
+
 def status(package: core.Package, user: core.User) -> dict[str, Any]:
     """Where a dataset stands and what the user may do now, as satudata_status_show tells it."""
     # Fresh: the session may have kept the row from before somebody else's decision.
@@ -58,7 +74,6 @@ def status(package: core.Package, user: core.User) -> dict[str, Any]:
     known = service.facts(package, row)
     who = service.actor(user, package.owner_org)
     organization = core.Group.get(package.owner_org)
-    of_kegiatan = kegiatan.standing(kegiatan.of(package))
     return {
         "id": package.id,
         "type": package.type,
@@ -78,7 +93,7 @@ def status(package: core.Package, user: core.User) -> dict[str, Any]:
         "prioritas_kriteria": row.prioritas_kriteria,
         "maker": user.id in row.makers,
         "klasifikasi": known.klasifikasi,
-        "kegiatan": dict(of_kegiatan._mapping) if of_kegiatan else None,
+        "kegiatan": _kegiatan(package, user),
         "submitted_by": row.submitted_by,
         "submitted_at": iso(row.submitted_at),
         "reviewer": row.reviewer,

@@ -167,9 +167,8 @@ BEGIN
   IF EXISTS (SELECT 1 FROM package p JOIN satudata_status s ON s.package_id = p.id
              WHERE s.status <> ALL ({_array(EDITABLE)})
                AND (p.owner_org = OLD.id
-                    OR EXISTS (SELECT 1 FROM member m WHERE m.table_name = 'package'
-                                 AND m.table_id = p.id AND m.group_id = OLD.id
-                                 AND m.state = 'active'))) THEN
+                    OR EXISTS (SELECT 1 FROM member m WHERE m.table_id = p.id
+                                 AND m.group_id = OLD.id AND m.state = 'active'))) THEN
     {_raise(IN_USE, "group %s: frozen datasets belong to it", "OLD.id")}
   END IF;
   RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
@@ -234,9 +233,13 @@ BEGIN
       END IF;
       PERFORM satudata_touch(pkg, TG_TABLE_NAME);
     ELSIF TG_TABLE_NAME = 'member' THEN
-      IF j->>'table_name' = 'package' THEN
-        PERFORM satudata_touch(j->>'table_id', TG_TABLE_NAME);
+      IF TG_OP <> 'DELETE'
+         AND to_jsonb(NEW)->>'table_name' <> ALL (ARRAY['package', 'user', 'group']) THEN
+        RAISE EXCEPTION USING ERRCODE = '23514', MESSAGE = 'no such kind of member';
       END IF;
+      -- Of whatever kind: core shows all groups that have the id of the dataset in a row
+      -- (ckan/lib/dictization/model_dictize.py).
+      PERFORM satudata_touch(j->>'table_id', TG_TABLE_NAME);
     ELSIF TG_TABLE_NAME = 'package_relationship' THEN
       PERFORM satudata_touch(j->>'subject_package_id', TG_TABLE_NAME);
       PERFORM satudata_touch(j->>'object_package_id', TG_TABLE_NAME);

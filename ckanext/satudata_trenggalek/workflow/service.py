@@ -123,11 +123,16 @@ def content_hash(package_id: str, row: model.Status) -> str:
 
 
 def waits_for_kegiatan(package: core.Package) -> str:
-    """Title of the kegiatan that the dataset points to, unless it is published."""
+    """Title of the kegiatan that the dataset points to, unless it is published.
+
+    That of another organization is told to nobody: it may be a draft again.
+    """
     id_ = kegiatan.of(package)
     found = kegiatan.standing(id_)
     if found and STATUSES[found.status].public:
         return ""
+    if found and found.owner_org != package.owner_org:
+        return kegiatan.unseen()
     return found.title or found.name if found else id_ or ""
 
 
