@@ -200,6 +200,10 @@ def test_pages_say_so(portal: Portal) -> None:
         assert portal.request(None, path, query_string={"q": text}).status_code == 400
     answer = portal.request(None, "/api/3/action/package_search", query_string={"q": text})
     assert answer.status_code == 400
+    page = portal.request(None, "/dataset/", query_string={"q": "bayi~"})
+    assert page.status_code == 400
+    text = page.get_data(as_text=True)
+    assert "Tanda ~ tidak dapat dipakai dalam pencarian (q)" in text and "Bad Request" not in text
 
 
 def test_tags_are_counted_after_they_were_sifted(portal: Portal) -> None:

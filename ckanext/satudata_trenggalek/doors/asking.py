@@ -41,9 +41,14 @@ _FIELD = re.compile(r"[A-Za-z0-9_*]+")
 _SCORE = "score"
 
 
-def _refuse(name: str) -> NoReturn:
+def _refuse(name: str, sign: str = "") -> NoReturn:
+    """Refuse a parameter, for a sign in it if that is what is wrong."""
     message = tk._("Parameter {name} berisi yang tidak dapat ditanyakan di portal ini.")
-    raise SearchQueryError(message.format(name=name))
+    if sign:
+        message = tk._(
+            "Tanda {sign} tidak dapat dipakai dalam pencarian ({name}). Hapus tanda itu."
+        )
+    raise SearchQueryError(message.format(name=name, sign=sign))
 
 
 def _texts(name: str, value: Any) -> Iterator[str]:
@@ -70,12 +75,13 @@ def check(params: dict[str, Any]) -> None:
     for name, value in params.items():
         for item in value if isinstance(value, (list, tuple)) else (value,):
             if isinstance(item, str) and _MACRO in item:
-                _refuse(name)
+                _refuse(name, _MACRO)
     for name in ("q", "fq", "fq_list"):
         for text in _texts(name, params.get(name) or ()):
             # Lucene reads `\u005f` as `_`, and `\_` too.
-            if "\\u" in text or _NESTED.search(text.replace("\\", "")):
-                _refuse(name)
+            sign = "\\u" in text or _NESTED.search(text.replace("\\", ""))
+            if sign:
+                _refuse(name, "\\u" if sign is True else sign.group())
     for name, form in _FORMS.items():
         for text in _texts(name, params.get(name) or ()):
             if not form.fullmatch(text):
