@@ -28,11 +28,11 @@ RESOURCE_FIELDS = (
 )  # fmt: skip
 
 
-def _extras(extras: dict[str, Any] | None) -> dict[str, Any]:
+def _extras(extras: dict[str, Any] | None, but: str = "") -> dict[str, Any]:
     return {
         key: value
         for key, value in (extras or {}).items()
-        if key != "datastore_active" and not key.startswith("satudata_")
+        if key != but and not key.startswith("satudata_")
     }
 
 
@@ -64,10 +64,12 @@ def canonical(package_id: str) -> dict[str, Any]:
     ).all()
     groups = session.scalars(
         sa.select(core.member_table.c.group_id)
+        .join(core.group_table, core.group_table.c.id == core.member_table.c.group_id)
+        # Whatever their capacity, as core shows them (ckan/lib/dictization/model_dictize.py).
         .where(
             core.member_table.c.table_id == package_id,
             core.member_table.c.state == "active",
-            core.member_table.c.capacity != "organization",
+            core.group_table.c.is_organization.is_(False),
         )
         .order_by(core.member_table.c.group_id)
     ).all()
@@ -107,7 +109,8 @@ def canonical(package_id: str) -> dict[str, Any]:
         "resources": [
             {
                 "fields": _fields(row, RESOURCE_FIELDS),
-                "extras": _extras(row.extras),
+                # The loader says it.
+                "extras": _extras(row.extras, "datastore_active"),
                 "file": {"sha256": files[row.id].sha256, "size": files[row.id].size}
                 if row.id in files
                 else None,

@@ -366,10 +366,10 @@ def point(resource_id: str, sha256: str, size: int) -> None:
 def portal_fields(resource: dict[str, Any]) -> None:
     """Set in a client's resource what only the portal says of it.
 
-    These are `hash`, `size` and `mimetype` of an upload and `datastore_active`. ``package_create``
-    never asks the uploader, so it calls this for each of its resources.
+    These are `hash`, `size` and `mimetype` of an upload, `datastore_active` and the times.
+    ``package_create`` never asks the uploader, so it calls this for each of its resources.
     """
-    stored = _stored(resource)
+    stored = _stored(resource, "last_modified")
     if resource.get("url_type") != "upload":
         return
     row = pointer(stored.id) if stored else None
@@ -383,10 +383,14 @@ def portal_fields(resource: dict[str, Any]) -> None:
             resource["mimetype"] = examine(stream, name)
 
 
-def _stored(resource: dict[str, Any]) -> model.Resource | None:
-    """The resource as it is stored, and `datastore_active` as it is there."""
+def _stored(resource: dict[str, Any], *times: str) -> model.Resource | None:
+    """The resource as it is stored; its times and `datastore_active` become what they are there."""
     stored = model.Session.get(model.Resource, resource["id"]) if resource.get("id") else None
     resource.pop("datastore_active", None)
+    for name in ("created", "cache_last_updated", *times):
+        resource.pop(name, None)
+        if stored and (known := getattr(stored, name)):
+            resource[name] = known.isoformat()
     if stored and "datastore_active" in stored.extras:
         resource["datastore_active"] = stored.extras["datastore_active"]
     return stored

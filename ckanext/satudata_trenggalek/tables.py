@@ -205,9 +205,12 @@ def _datastore(resource_id: str) -> Iterator[Any]:
 _RULES = 2
 #: Whether an upload is a table, by the name of its file.
 _IS_TABLE = f"lower(substring(r.url from '[.]([^.]*)$')) IN {EXTENSIONS}"
+#: How it is read; nothing for CSV, of which most tables are.
+_READ_AS = "nullif(lower(substring(r.url from '[.]([^.]*)$')), 'csv')"
 #: The metadata that a table follows, as one text; other files follow none.
 _METADATA = f"""md5({_RULES} || CASE WHEN {_IS_TABLE}
     THEN coalesce(x.extras ->> 'tanda_desimal', '') || coalesce(x.extras ->> 'variabel', '')
+      || coalesce({_READ_AS}, '')
     ELSE 'berkas' END)"""
 #: Uploads, their bytes and metadata, beside what is loaded of them and was found in them.
 _WANTED = f"""

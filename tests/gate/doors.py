@@ -860,6 +860,12 @@ INSIDE = (
             ("member_user", "INSERT member with the id as that of a user",
              "INSERT INTO member (id, table_name, table_id, capacity, group_id, state) SELECT"
              " :id, 'user', :id, 'public', id, 'active' FROM \"group\" WHERE name = :group"),
+            ("tag_name", "tag",
+             "UPDATE tag SET name = name || '-x'"
+             " WHERE id IN (SELECT tag_id FROM package_tag WHERE package_id = :id)"),
+            ("table_flag", "resource.extras datastore_active",
+             "UPDATE resource SET extras = (coalesce(nullif(extras, ''), '{}')::jsonb"
+             " || jsonb_build_object('datastore_active', 'palsu'))::text WHERE package_id = :id"),
             ("relationship", "INSERT package_relationship",
              "INSERT INTO package_relationship (id, subject_package_id, object_package_id, type)"
              " VALUES (:id, :id, :id, 'depends_on')"),
@@ -876,6 +882,11 @@ OWN_SQL = {
     "status": "UPDATE satudata_status SET status = 'draf' WHERE package_id = :id",
     "approved": "UPDATE satudata_status SET content_hash = 'sha256:0' WHERE package_id = :id",
     "status_row": "DELETE FROM satudata_status WHERE package_id = :id",
+    "makers": "UPDATE satudata_status SET makers = '{}' WHERE package_id = :id",
+    "verified": "UPDATE satudata_status SET verified_at = now() - interval '9 days',"
+    " submitted_at = now() WHERE package_id = :id",
+    "priority": "UPDATE satudata_status SET data_prioritas = NOT data_prioritas"
+    " WHERE package_id = :id",
     "event": "UPDATE satudata_event SET note = 'x' WHERE package_id = :id",
     "event_row": "DELETE FROM satudata_event WHERE package_id = :id",
     # The setting of a publication without its event opens nothing, nor does the status.

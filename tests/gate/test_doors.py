@@ -76,6 +76,16 @@ def test_our_own_rows(portal: Portal, statement: str) -> None:
         portal.stands(t)
 
 
+def test_a_publication_is_withdrawn_once(portal: Portal) -> None:
+    """By its event, with what that says to the public."""
+    told = "UPDATE satudata_publication SET public_note = 'x', withdrawn_at = now()"
+    for status in ("terbit", "ditarik"):
+        t = portal.target(status)
+        with pytest.raises(REFUSED):
+            sql(f"{told} WHERE package_id = :id")(portal, "", t)
+        portal.stands(t)
+
+
 @_doors("make")
 def test_makes_nothing_public(portal: Portal, door: Door) -> None:
     for user, id_ in _try(portal, door, portal.target("diajukan")):

@@ -340,3 +340,58 @@ def test_public_dataset_of_a_withdrawn_kegiatan(portal: Portal) -> None:
     for path in ("", "/metadata.csv?lembar=kegiatan", "/metadata.csv", "/metadata"):
         answer = portal.request(None, f"/dataset/{dataset['name']}{path}")
         assert secret not in answer.get_data(as_text=True), path
+
+
+# What nobody would read ---------------------------------------------------------------------------
+
+
+def test_the_hash_knows_what_the_public_sees(world: World) -> None:
+    """Nothing that is shown can be put in without another hash."""
+    dataset = world.draft()
+    (resource,) = dataset["resources"]
+
+    def content_hash() -> str:
+        return world.status(dataset["id"])["content_hash"]
+
+    before = content_hash()
+    palsu = [{"key": "datastore_active", "value": "PALSU"}]
+    world.call("package_patch", "produsen_dinkes", id=dataset["id"], extras=palsu)
+    times = dict.fromkeys(("created", "last_modified", "cache_last_updated"), "2031-01-01")
+    world.call("resource_patch", "produsen_dinkes", id=resource["id"], **times)
+    shown = world.call("package_show", "produsen_dinkes", id=dataset["id"])
+    assert "PALSU" not in str(shown) and "2031" not in str(shown["resources"])
+    assert content_hash() == before
+    member = {"object": dataset["id"], "object_type": "package", "capacity": "organization"}
+    name = f"topik-{dataset['id'][:8]}"
+    group = world.call("group_create", "admin", name=name, title=name)
+    try:
+        world.call("member_create", "admin", id=group["id"], **member)
+    except tk.NotAuthorized:
+        job = {"ignore_auth": True, "user": "admin"}
+        world.call("member_create", job, id=group["id"], **member)
+    groups = world.call("package_show", "produsen_dinkes", id=dataset["id"])["groups"]
+    assert group["id"] in [row["id"] for row in groups]
+    assert content_hash() != before
+
+
+def test_an_id_of_something_else(world: World) -> None:
+    """Members are rows of an id: a dataset of a user's would make their peran irrevocable."""
+    user = model.User.get("walidata_2") or model.User.get("walidata")
+    organization = model.Group.get("dinkes")
+    (resource,) = world.draft()["resources"]
+    assert user and organization
+    for id_ in (user.id, organization.id, resource["id"]):
+        for who in ("admin", {"ignore_auth": True, "user": "admin"}):
+            with pytest.raises(tk.ValidationError):
+                world.call("package_create", who, **world.metadata(id=id_))
+
+
+def test_a_file_that_is_read_otherwise_is_loaded_again(world: World) -> None:
+    """Its name says how: what is checked is what a later load gives."""
+    data = b"kode,kecamatan\tjumlah\n35.03.01,Panggul\t12\n"
+    id_ = world.draft()["id"]
+    made = world.upload("produsen_dinkes", id_, data, "data.csv")
+    world.call("resource_patch", "produsen_dinkes", id=made["id"], url="data.tsv", format="TSV")
+    assert tables.pending(id_) == [made["id"]]
+    tables.load(made["id"])
+    assert tables.pending(id_) == []

@@ -30,6 +30,11 @@ from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import EDITABLE, UNGATED_TYPES
 
 
+def _is_ours(key: str) -> bool:
+    # The second is said of files, and by the loader.
+    return key.startswith(PREFIX) or key == "datastore_active"
+
+
 def drop_ours(data: dict[str, Any]) -> None:
     """Remove every key that only the portal sets from what a client sent, in place.
 
@@ -43,7 +48,7 @@ def drop_ours(data: dict[str, Any]) -> None:
         data["extras"] = [
             extra
             for extra in data["extras"]
-            if not (isinstance(extra, dict) and str(extra.get("key", "")).startswith(PREFIX))
+            if not (isinstance(extra, dict) and _is_ours(str(extra.get("key", ""))))
         ]
     if isinstance(data.get("resources"), list):
         for resource in data["resources"]:

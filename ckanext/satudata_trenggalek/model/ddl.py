@@ -105,6 +105,12 @@ BEGIN
     IF EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id) THEN
       {_raise(ID_TAKEN, "the id %s belonged to a dataset", "NEW.id")}
     END IF;
+    -- Rows of members say by the id alone what they are about.
+    IF EXISTS (SELECT 1 FROM "user" WHERE id = NEW.id)
+       OR EXISTS (SELECT 1 FROM "group" WHERE id = NEW.id)
+       OR EXISTS (SELECT 1 FROM resource WHERE id = NEW.id) THEN
+      {_raise(ID_TAKEN, "the id %s is not of a dataset", "NEW.id")}
+    END IF;
     IF NEW.type = ANY ({_array(UNGATED_TYPES)}) THEN RETURN NEW; END IF;
     IF NEW.private IS NOT TRUE THEN
       {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
@@ -161,7 +167,8 @@ END""",
     "satudata_guard_group() RETURNS trigger": f"""
 BEGIN
   IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name AND NEW.state = OLD.state
-     AND NEW.type = OLD.type AND NEW.is_organization IS NOT DISTINCT FROM OLD.is_organization THEN
+     AND NEW.type = OLD.type AND NEW.is_organization IS NOT DISTINCT FROM OLD.is_organization
+     AND NEW.approval_status IS NOT DISTINCT FROM OLD.approval_status THEN
     RETURN NEW;
   END IF;
   IF EXISTS (SELECT 1 FROM package p JOIN satudata_status s ON s.package_id = p.id
@@ -198,7 +205,9 @@ BEGIN
     IF to_jsonb(NEW) - ARRAY['metadata_modified', 'extras']
        = to_jsonb(OLD) - ARRAY['metadata_modified', 'extras']
        AND coalesce(nullif(NEW.extras, ''), '{{}}')::jsonb - 'datastore_active'
-         = coalesce(nullif(OLD.extras, ''), '{{}}')::jsonb - 'datastore_active' THEN
+         = coalesce(nullif(OLD.extras, ''), '{{}}')::jsonb - 'datastore_active'
+       AND coalesce(jsonb_typeof(nullif(NEW.extras, '')::jsonb -> 'datastore_active'), 'boolean')
+         = 'boolean' THEN
       RETURN NEW;
     END IF;
   END IF;
@@ -271,6 +280,9 @@ BEGIN
         AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
     {_raise(APPEND_ONLY, "dataset %s: no event for %s", "NEW.package_id", "NEW.status")}
   END IF;
+  IF NOT OLD.makers <@ NEW.makers THEN
+    {_raise(APPEND_ONLY, "dataset %s: makers are only added", "NEW.package_id")}
+  END IF;
   IF NEW.version <> OLD.version AND NOT satudata_event_now(NEW.package_id, ARRAY['terbitkan']) THEN
     {_raise(APPEND_ONLY, "dataset %s: version without publication", "NEW.package_id")}
   END IF;
@@ -291,10 +303,36 @@ BEGIN
                AND (p.private IS NOT TRUE) <> (s.status = ANY ({_array(PUBLIC)}))) THEN
     {_raise(UNVERIFIED, "dataset %s: status and private disagree", "NEW.package_id")}
   END IF;
+  IF TG_OP = 'UPDATE'
+     AND (NEW.verified_at, NEW.published_at, NEW.submitted_at, NEW.data_prioritas,
+          NEW.prioritas_kriteria)
+       IS DISTINCT FROM (OLD.verified_at, OLD.published_at, OLD.submitted_at, OLD.data_prioritas,
+                         OLD.prioritas_kriteria)
+     AND NOT EXISTS (
+       SELECT 1 FROM satudata_event e WHERE e.package_id = NEW.package_id
+         AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
+    {_raise(APPEND_ONLY, "dataset %s: no event for what the public is told", "NEW.package_id")}
+  END IF;
   RETURN NULL;
+END""",
+    # A tag is shown by its name in all datasets that have it.
+    "satudata_guard_tag() RETURNS trigger": """
+BEGIN
+  IF NEW.name = OLD.name AND NEW.vocabulary_id IS NOT DISTINCT FROM OLD.vocabulary_id THEN
+    RETURN NEW;
+  END IF;
+  PERFORM satudata_touch(package_id, TG_TABLE_NAME) FROM package_tag
+    WHERE tag_id = OLD.id AND state = 'active';
+  RETURN NEW;
 END""",
     "satudata_guard_record() RETURNS trigger": f"""
 BEGIN
+  -- A publication is withdrawn once, by its event.
+  IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'satudata_publication'
+     AND (to_jsonb(OLD)->>'withdrawn_at' IS NOT NULL
+          OR NOT satudata_event_now(to_jsonb(OLD)->>'package_id', ARRAY['tarik'])) THEN
+    {_raise(APPEND_ONLY, "%s is append-only", "TG_TABLE_NAME")}
+  END IF;
   {_FILLED_IN}
   {_raise(APPEND_ONLY, "%s is append-only", "TG_TABLE_NAME")}
 END""",
@@ -320,6 +358,12 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
         ),
     ),
     "resource": (("satudata_guard", _ROW.format("resource", "satudata_guard_resource")),),
+    "tag": (
+        (
+            "satudata_guard",
+            "BEFORE UPDATE ON tag FOR EACH ROW EXECUTE FUNCTION satudata_guard_tag()",
+        ),
+    ),
     **{
         table: (("satudata_guard", _ROW.format(table, "satudata_guard_child")),)
         for table in (
