@@ -180,11 +180,7 @@ def _append(path: Path, lines: bytes) -> None:
             lines = lines[out.write(lines) :]
         os.fsync(out.fileno())
     if made:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        files.keep_names(path.parent)
 
 
 def renew() -> Path | None:

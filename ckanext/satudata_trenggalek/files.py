@@ -512,14 +512,19 @@ def _store(sha256: str, size: int, stream: IO[bytes]) -> None:
 
 
 def _keep_name(path: str) -> None:
-    """Have the names that lead to content on the disk; a file's own fsync is for its bytes only."""
+    """Have the names that lead to content on the disk."""
     for _ in range(3):  # as deep as `location` is
         path = os.path.dirname(path)
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        keep_names(path)
+
+
+def keep_names(folder: str | os.PathLike[str]) -> None:
+    """Have the names in a folder on the disk; a file's own fsync is for its bytes only."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 #: How long a deleted dataset keeps its files, so that it can be restored with them.
