@@ -1,8 +1,8 @@
 """What a dataset says, and its hash: the thing that is approved and published.
 
 Made from the rows, never from package_show, so that no plugin, cache or reader's role changes it.
-Left out are identifiers, the name, flags and times, so that a revision has the hash of the dataset
-it is merged into.
+Left out are identifiers, flags and times; the name of a revision is that of the dataset it is merged
+into, so that both have one hash.
 """
 
 from __future__ import annotations
@@ -28,6 +28,17 @@ RESOURCE_FIELDS = (
 )  # fmt: skip
 
 
+_target = core.package_table.alias()
+#: Name under which the public meets a dataset.
+_address = sa.func.coalesce(
+    sa.select(_target.c.name)
+    .join(model.Status, model.Status.revision_of == _target.c.id)
+    .where(model.Status.package_id == core.package_table.c.id)
+    .scalar_subquery(),
+    core.package_table.c.name,
+).label("address")
+
+
 def _extras(extras: dict[str, Any] | None, but: str = "") -> dict[str, Any]:
     return {
         key: value
@@ -51,7 +62,7 @@ def canonical(package_id: str) -> dict[str, Any]:
     session = core.Session
     # The rows as the database has them, whatever this session holds unflushed or cached.
     package = session.execute(
-        sa.select(core.package_table).where(core.package_table.c.id == package_id)
+        sa.select(core.package_table, _address).where(core.package_table.c.id == package_id)
     ).one()
     tags = session.execute(
         sa.select(core.tag_table.c.name, core.tag_table.c.vocabulary_id)
@@ -101,7 +112,7 @@ def canonical(package_id: str) -> dict[str, Any]:
             _fields(view, ("view_type", "title", "description")) | {"config": view.config or {}}
         )
     body = {
-        "fields": _fields(package, PACKAGE_FIELDS),
+        "fields": {"name": package.address, **_fields(package, PACKAGE_FIELDS)},
         "extras": _extras(package.extras),
         "owner_org": package.owner_org,
         "tags": [[tag.name, tag.vocabulary_id] for tag in tags],
@@ -140,6 +151,9 @@ def as_approved(package_id: str, content_hash: str | None) -> dict[str, Any]:
     approved = kept.content.get("kegiatan") if kept else None
     if approved and approved["id"] == body.get("kegiatan", {}).get("id"):
         body["kegiatan"] = approved
+    if kept and "name" not in kept.content["fields"]:
+        # Approved by an older version of the portal; a trigger keeps the name of what is published.
+        del body["fields"]["name"]
     return body
 
 

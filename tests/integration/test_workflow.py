@@ -81,11 +81,10 @@ def test_content_hash_is_of_the_content(world: World) -> None:
     dataset = world.draft()
     id_ = dataset["id"]
     first = world.status(id_)["content_hash"]
-    world.call("package_patch", "produsen_dinkes", id=id_, name=dataset["name"] + "-x")
-    assert world.status(id_)["content_hash"] == first, "the name is no content"
     seen = {first}
     resource = dataset["resources"][0]["id"]
     for action, data in (
+        ("package_patch", {"id": id_, "name": f"{dataset['name']}-x"}),
         ("package_patch", {"id": id_, "satuan": "unit"}),
         ("package_patch", {"id": id_, "tag_string": "lahir"}),
         ("package_patch", {"id": id_, "kategori": "budaya-dan-agama"}),
@@ -104,6 +103,39 @@ def test_content_hash_is_of_the_content(world: World) -> None:
         now = world.status(id_)["content_hash"]
         assert now not in seen, (action, data)
         seen.add(now)
+
+
+def test_a_decision_stands_for_the_name_that_was_read(world: World) -> None:
+    """The name is the address under which the public meets it."""
+    dataset = world.at("diajukan")
+    id_, read = dataset["id"], world.status(dataset["id"])["content_hash"]
+    world.move("produsen_dinkes", id_, "batalkan")
+    world.call("package_patch", "produsen_dinkes", id=id_, name=f"{dataset['name']}-gagal-total")
+    world.move("produsen_dinkes", id_, "ajukan")
+    decision = {"transition": "setujui", "content_hash": read, "checklist": World.CHECKLIST}
+    with pytest.raises(tk.ValidationError) as refused:
+        world.call("satudata_transition", "walidata", id=id_, **decision)
+    assert list(refused.value.error_dict) == ["content_hash"]
+    found = world.call("satudata_diff_show", "walidata", id=id_, base=read)
+    assert list(found["changed"]) == ["name"]
+
+
+def test_a_revision_has_the_name_of_what_it_becomes(world: World) -> None:
+    public, id_ = world.at("terbit"), world.draft()["id"]
+    revises = sa.update(model.Status).where(model.Status.package_id == id_)
+    core.Session.execute(revises.values(revision_of=public["id"]))
+    assert content.canonical(id_)["fields"]["name"] == public["name"]
+    core.Session.rollback()
+
+
+def test_what_an_older_portal_approved_stays_approved(world: World) -> None:
+    """Its hash knew no name; what is published keeps the one it has."""
+    id_ = world.standing("terbit")
+    old = content.canonical(id_)
+    del old["fields"]["name"]
+    core.Session.add(model.Content(content_hash=content.digest(old), content=old))
+    assert content.as_approved(id_, content.digest(old)) == old
+    core.Session.rollback()
 
 
 def test_what_was_submitted_is_kept(world: World) -> None:
