@@ -1,8 +1,8 @@
 """What a dataset says, and its hash: the thing that is approved and published.
 
 Made from the rows, never from package_show, so that no plugin, cache or reader's role changes it.
-Left out are identifiers, flags and times; the name of a revision is that of the dataset it is merged
-into, so that both have one hash.
+Left out are identifiers, flags and times; the name of a revision is that of the dataset it is
+merged into, so that both have one hash.
 """
 
 from __future__ import annotations

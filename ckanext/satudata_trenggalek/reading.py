@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -106,12 +106,21 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
     return {row.package_id: row for row in _ROWS(ids=asked)} if asked else {}
 
 
-def _stamps(ids: Iterable[str]) -> dict[str, int]:
-    """Those of these datasets and kegiatan that are published, by id: the stamps of their rows."""
+def _stamps(ids: Iterable[str]) -> Callable[[], dict[str, int]]:
+    """Those of these datasets and kegiatan that are published, by id: the stamps of their rows.
+
+    Returns:
+        what gives them; PostgreSQL looks meanwhile.
+    """
     asked = list(ids)
+    if not asked:
+        return dict
+    if core.Session().in_transaction():
+        found = _STAMPS(ids=asked)
+        return lambda: dict(map(tuple, found))
     # A search that begins no transaction for it is 1 ms faster.
-    read = _STAMPS if core.Session().in_transaction() else _STAMPS.committed
-    return dict(map(tuple, read(ids=asked))) if asked else {}
+    answer = _STAMPS.asked(ids=asked)
+    return lambda: dict(answer())
 
 
 def _made_of(stamp: int, of_kegiatan: int | None) -> str:
@@ -167,7 +176,7 @@ PREPARED = "satudata_sdi"
 
 
 def _extras(known: dict[str, Any]) -> list[dict[str, str]]:
-    return [{"key": name, "value": value} for name, value in known["names"].items()]
+    return [{"key": name, "value": value} for name, value in (known.get("names") or {}).items()]
 
 
 def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
@@ -259,7 +268,7 @@ def _readable(ids: Collection[str]) -> set[str]:
 
 
 def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
-    """Add the public fields; drop what Solr shows and the database does not.
+    """Add the public fields, and for the public the SDI extras; drop what is not published.
 
     Solr is told after the commit, so an index that was missed may still show what was withdrawn.
     """
@@ -268,11 +277,17 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     ids = {row["id"] for row in found["results"] if row.get(type_of) not in UNGATED_TYPES}
     whole = found["results"] if added is None else ()
     pointed = {row[kegiatan.FIELD] for row in whole if row.get(kegiatan.FIELD)}
-    stamps = _stamps(ids | pointed)
-    ready: dict[str, Any] = {}
+    answer = _stamps(ids | pointed)
+    context = reader.get()
+    for_public = added is None and context is not None and anonymous(context)
+    # Made before it is known whether they hold: PostgreSQL looks for that meanwhile.
+    prepared = {row["id"]: row[PREPARED] for row in whole if row.get(PREPARED) and row["id"] in ids}
+    extras = {id_: _extras(known) for id_, known in prepared.items()} if for_public else {}
+    stamps = answer()
+    ready = {}
     for row in whole:
-        known, stamp = row.get(PREPARED), stamps.get(row["id"])
-        if not known or stamp is None or row["id"] not in ids:
+        known, stamp = prepared.get(row["id"]), stamps.get(row["id"])
+        if known is None or stamp is None:
             continue
         # Without one it is of an older version of the portal.
         if known.get("made_of") == _made_of(stamp, stamps.get(row.get(kegiatan.FIELD) or "")):
@@ -291,6 +306,8 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
         if added is None:
             fields = ready[id_]["fields"] if id_ in ready else None
             _replace_ours(row, _fields(late[id_]) if id_ in late else fields)
+            if id_ in ready and for_public:
+                row["extras"] = extras[id_]
         for name in added or ():
             row.pop(name, None)
         if "validated_data_dict" in row:
@@ -300,20 +317,9 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
             row["validated_data_dict"] = json.dumps(stored)
         kept.append(row)
     found["results"] = kept
-    # For `for_public`, which knows who asks.
-    found[PREPARED] = ready, late
+    if for_public:
+        sdi.add([(row, late[row["id"]]) for row in kept if row["id"] in late])
     return found
-
-
-def for_public(found: dict[str, Any], wanted: bool) -> None:
-    """Add the SDI extras to what `after_dataset_search` left, if they are wanted."""
-    ready, late = found.pop(PREPARED, ({}, {}))
-    if not wanted:
-        return
-    for dataset in found["results"]:
-        if dataset["id"] in ready:
-            dataset["extras"] = _extras(ready[dataset["id"]])
-    sdi.add([(row, late[row["id"]]) for row in found["results"] if row["id"] in late])
 
 
 def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+import os
+import select
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import ckan.model as core
 import psycopg2
 import sqlalchemy as sa
+from psycopg2.extensions import POLL_OK, POLL_READ
 from sqlalchemy import event
 from sqlalchemy.dialects.postgresql.psycopg2 import PGDialect_psycopg2
 from sqlalchemy.exc import DBAPIError
@@ -53,22 +57,94 @@ class Statement:
         Raises:
             sqlalchemy.exc.DBAPIError: as from the session.
         """
+        return self.asked(**parameters)()
+
+    def asked(self, **parameters: Any) -> Callable[[], list[tuple[Any, ...]]]:
+        """As `committed`, but PostgreSQL looks while the caller does something else.
+
+        Returns:
+            what gives the rows.
+        """
+        sent, link, cursor = _sent(parameters), _taken(), None
         try:
-            with contextlib.closing(core.ensure_engine().raw_connection()) as pooled:
-                connection: Any = pooled.driver_connection
-                try:
-                    connection.autocommit = True
-                    with connection.cursor() as cursor:
-                        if self.name not in pooled.info:
-                            cursor.execute(self.prepare)
-                            pooled.info[self.name] = True
-                        cursor.execute(self.execute, _sent(parameters))
-                        return cursor.fetchall()
-                finally:
-                    if not connection.closed:
-                        connection.autocommit = False
-        except psycopg2.Error as error:
-            raise DBAPIError.instance(self.execute, parameters, error, psycopg2.Error) from error
+            cursor = link and link.ask(self, sent)
+        except psycopg2.Error:
+            link = None
+
+        def rows() -> list[tuple[Any, ...]]:
+            try:
+                if link:
+                    try:
+                        return link.rows(cursor)
+                    except psycopg2.OperationalError:
+                        pass  # It may have been lost since it was last used.
+                fresh = _Link(core.ensure_engine())
+                return fresh.rows(fresh.ask(self, sent))
+            except psycopg2.Error as error:
+                base = psycopg2.Error
+                raise DBAPIError.instance(self.execute, parameters, error, base) from error
+
+        return rows
+
+
+class _Link:
+    """A connection beside those of the session, never in a transaction.
+
+    Each thread keeps one: the pool of the others takes a question of its own to lend it.
+    """
+
+    def __init__(self, engine: sa.Engine) -> None:
+        arguments, options = engine.dialect.create_connect_args(engine.url)
+        self.engine, self.process, self.known = engine, os.getpid(), set[str]()
+        self.connection: Any = psycopg2.connect(*arguments, **options, async_=True)
+        self._wait()
+        self._run(_KEEP_PLANS)
+
+    def _send(self, text: str, parameters: dict[str, Any] | None = None) -> Any:
+        cursor = self.connection.cursor()
+        cursor.execute(text, parameters)
+        return cursor
+
+    def _run(self, text: str) -> None:
+        _cursor = self._send(text)  # psycopg2 gives up the answer of one that is gone
+        self._wait()
+
+    def _wait(self) -> None:
+        waits = select.poll()
+        while (state := self.connection.poll()) != POLL_OK:
+            waits.register(self.connection, select.POLLIN if state == POLL_READ else select.POLLOUT)
+            waits.poll()
+
+    def ask(self, statement: Statement, parameters: dict[str, Any]) -> Any:
+        """Send a question."""
+        if statement.name not in self.known:
+            self._run(statement.prepare)
+            self.known.add(statement.name)
+        return self._send(statement.execute, parameters)
+
+    def rows(self, cursor: Any) -> list[tuple[Any, ...]]:
+        """Its answer, after which another may be asked."""
+        try:
+            self._wait()
+            return cursor.fetchall()
+        finally:
+            _kept.link = self
+
+
+class _Kept(threading.local):
+    link: _Link | None = None
+
+
+_kept = _Kept()
+
+
+def _taken() -> _Link | None:
+    """The thread's own, until its answer is read; one that is not read is never used again."""
+    link, _kept.link = _kept.link, None
+    if link is None or link.connection.closed or link.engine is not core.ensure_engine():
+        return None
+    # A worker's child has that of its parent.
+    return link if link.process == os.getpid() else None
 
 
 def _sent(parameters: dict[str, Any]) -> dict[str, Any]:
@@ -84,14 +160,15 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
+#: Else PostgreSQL plans anew, each time, what is asked of a list: it can't know how long the list
+#: is, and takes the worst for dearer than planning.
+_KEEP_PLANS = "SET plan_cache_mode = force_generic_plan"
+
+
 @event.listens_for(Pool, "connect")
 def _keep_plans(connection: Any, _record: object) -> None:
-    """Else PostgreSQL plans anew, each time, what is asked of a list (`plan_cache_mode`).
-
-    It can't know how long the list is, and takes the worst for dearer than planning.
-    """
     with connection.cursor() as cursor:
-        cursor.execute("SET plan_cache_mode = force_generic_plan")
+        cursor.execute(_KEEP_PLANS)
     connection.commit()
 
 

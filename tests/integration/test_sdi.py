@@ -294,7 +294,9 @@ def test_an_index_of_before_an_upgrade(world: World) -> None:
     row = world.call("package_show", "admin", id=id_)
     row[reading.PREPARED] = {"stamp": "lama", "fields": {}, "extras": []}
     found: dict[str, Any] = {"count": 1, "results": [row]}
-    reading.for_public(reading.after_dataset_search(found, {}), wanted=True)
+    reader = reading.reader.set({"user": ""})
+    reading.after_dataset_search(found, {})
+    reading.reader.reset(reader)
     assert extras(row)["accrualPeriodicity"] == "Tahunan" and reading.PREPARED not in row
     assert row["satudata_status"] == "terbit"
 

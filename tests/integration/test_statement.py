@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ckan.authz as authz
@@ -27,6 +29,7 @@ TITLE = Statement(
     "package",
 )
 HALF = Statement("SELECT 10 / CAST($1 AS integer)", "by")
+PROCESS = Statement("SELECT pg_backend_pid()")
 END = Statement("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
@@ -85,37 +88,55 @@ def test_what_is_committed(world: World) -> None:
     core.Session.remove()
 
 
-def in_autocommit() -> list[bool]:
-    """Of the connections that wait in the pool, until there is none."""
-    pool: Any = core.ensure_engine().pool
-    taken = [pool.connect() for _ in range(pool.checkedin())]
-    found = [connection.driver_connection.autocommit for connection in taken]
-    for connection in taken:
-        connection.close()
-    return found
-
-
-def test_the_connection_comes_back(world: World) -> None:
-    """And has transactions again; an error is one of SQLAlchemy's."""
-    core.Session.remove()
-    core.ensure_engine().dispose()
-    assert in_autocommit() == []
+def test_errors_of_what_is_committed(world: World) -> None:
+    """Are SQLAlchemy's; the next question is answered."""
     for by in (5, 0, 5):
         if by:
             assert HALF.committed(by=by) == [(2,)]
         else:
             with pytest.raises(DataError):
                 HALF.committed(by=by)
-        assert in_autocommit() == [False]
 
 
 def test_a_connection_that_dies(world: World) -> None:
     """Says so as the session's would; the next call has another."""
-    core.Session.remove()
     with pytest.raises(OperationalError, match=r"terminating connection|closed the connection"):
         END.committed()
     assert HALF.committed(by=5) == [(2,)]
-    assert not any(in_autocommit())
+
+
+def test_a_connection_that_was_lost_while_nobody_asked(world: World) -> None:
+    """As after PostgreSQL started again: nobody is told of it."""
+    [(process,)] = PROCESS.committed()
+    assert PROCESS.committed() == [(process,)]
+    end = sa.text("SELECT pg_terminate_backend(:process, 10000)")
+    assert core.Session.scalar(end, {"process": process})
+    core.Session.remove()
+    assert PROCESS.committed() != [(process,)]
+
+
+def test_each_thread_and_process_has_its_own(world: World) -> None:
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(PROCESS.committed).result() != PROCESS.committed()
+    [(mine,)] = PROCESS.committed()
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writes, str(PROCESS.committed()[0][0]).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reads, 20).decode() not in ("", str(mine))
+    assert PROCESS.committed() == [(mine,)]
+
+
+def test_what_is_asked_meanwhile(world: World) -> None:
+    """Two questions at once are two connections; an answer that nobody reads is nobody's."""
+    first, second = (HALF.asked(by=by) for by in (5, 2))
+    assert (second(), first()) == ([(5,)], [(2,)])
+    HALF.asked(by=1)
+    assert HALF.committed(by=10) == [(1,)]
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from ckan.types import Context
 from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
     MEMBERS,
-    anonymous,
     asking,
     is_id,
     may_see,
@@ -82,15 +81,11 @@ def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 
 def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
-    """The national names, for those who harvest and search without an account."""
-    chosen = (data_dict or {}).get("fl")
     token = reading.reader.set(context)
     try:
-        found = next_action(context, data_dict)
+        return next_action(context, data_dict)
     finally:
         reading.reader.reset(token)
-    reading.for_public(found, anonymous(context) and not chosen)
-    return found
 
 
 def _aside(column: Any) -> set[str]:
