@@ -60,6 +60,21 @@ def verify() -> None:
     _finish(problems, f"{events} events, {anchors} anchors, every chain is whole.")
 
 
+@audit.command("tables")
+@click.option("--fix", is_flag=True, help="Load again what differs.")
+def compare_tables(fix: bool) -> None:
+    """Compare every row of the DataStore with the file that it was loaded from.
+
+    As long as loading all tables anew.
+    """
+    found = list(tables.differing())
+    for id_ in found if fix else ():
+        tables.enqueue(id_)
+        click.echo(f"resource {id_}: queued again, its table was not what its file says")
+    problems = [f"resource {id_}: its table is not what its file says" for id_ in found]
+    _finish([] if fix else problems, "" if found else "Every table is what its file says.")
+
+
 @satudata.command()
 @click.option("--renew", is_flag=True, help="Write the file anew from the database, keep the old.")
 def anchor(renew: bool) -> None:
@@ -94,6 +109,8 @@ def reconcile(fix: bool) -> None:
             click.echo(f"repaired: {problem}")
         click.echo(f"{requeued} table loads queued again, {removed} unused files removed.")
         problems = maintenance.reconcile(fix=False)
+    for id_ in tables.unloaded():
+        problems.append(f"resource {id_}: published, its table can't be loaded")
     _finish(problems, "Database and index agree.")
 
 

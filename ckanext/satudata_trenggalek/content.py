@@ -39,11 +39,12 @@ _address = sa.func.coalesce(
 ).label("address")
 
 
-def _extras(extras: dict[str, Any] | None, but: str = "") -> dict[str, Any]:
+def _without_loader_s(extras: dict[str, Any] | None) -> dict[str, Any]:
+    """Without the loader's word that there is a table."""
     return {
         key: value
         for key, value in (extras or {}).items()
-        if key != but and not key.startswith("satudata_")
+        if key != "datastore_active" or not isinstance(value, bool)
     }
 
 
@@ -113,15 +114,14 @@ def canonical(package_id: str) -> dict[str, Any]:
         )
     body = {
         "fields": {"name": package.address, **_fields(package, PACKAGE_FIELDS)},
-        "extras": _extras(package.extras),
+        "extras": dict(package.extras or {}),
         "owner_org": package.owner_org,
         "tags": [[tag.name, tag.vocabulary_id] for tag in tags],
         "groups": list(groups),
         "resources": [
             {
                 "fields": _fields(row, RESOURCE_FIELDS),
-                # The loader says it.
-                "extras": _extras(row.extras, "datastore_active"),
+                "extras": _without_loader_s(row.extras),
                 "file": {"sha256": files[row.id].sha256, "size": files[row.id].size}
                 if row.id in files
                 else None,

@@ -8,6 +8,7 @@ leads from the resource to them: written in the transaction of the dataset, unde
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import errno
 import hashlib
 import logging
@@ -370,6 +371,8 @@ def portal_fields(resource: dict[str, Any]) -> None:
     ``package_create`` never asks the uploader, so it calls this for each of its resources.
     """
     stored = _stored(resource, "last_modified")
+    if resource.get("url_type") is None and stored:
+        resource["url_type"] = stored.url_type  # as core does, but after this
     if resource.get("url_type") != "upload":
         return
     row = pointer(stored.id) if stored else None
@@ -642,6 +645,7 @@ def middleware(app: Any) -> None:
     # After CKAN's own function, which knows the language, before the CSRF check reads the form.
     app.before_request_funcs[None].insert(1, refuse)
     app.register_error_handler(OSError, no_room)
+    app.before_request(_before_download)
     app.after_request(after_request)
 
 
@@ -653,6 +657,27 @@ def _answer(status: int, message: str) -> Any:
     return tk.render("error_document_template.html", {"code": status, "content": message}), status
 
 
+#: What a client has of a file already: compared by us, with what we say of it.
+_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE")
+
+
+def _before_download() -> None:
+    """Take the conditions from a request for bytes, which Flask would compare with the file's time.
+
+    That is when anybody first uploaded the same bytes, perhaps to a dataset that is not public.
+    """
+    environ = flask.request.environ
+    if not (flask.request.endpoint or "").endswith("resource.download"):
+        return
+    asked = flask.g.satudata_conditions = {
+        name: environ.pop(name) for name in _CONDITIONS if name in environ
+    }
+    if "HTTP_IF_RANGE" in asked:
+        row = pointer(text((flask.request.view_args or {}).get("resource_id")) or "")
+        if not row or asked["HTTP_IF_RANGE"] != f'"{row.sha256}"':
+            environ.pop("HTTP_RANGE", None)  # the whole, as of something else
+
+
 def after_request(response: Response) -> Response:
     """Headers of what is downloaded: no script from our address, nothing private in a cache."""
     endpoint, args = flask.request.endpoint or "", flask.request.view_args or {}
@@ -661,7 +686,12 @@ def after_request(response: Response) -> Response:
     if (not download and endpoint != "datastore.dump") or flask.request.method == "OPTIONS":
         return response
     row = model.Session.execute(
-        sa.select(model.Resource.url, model.Package.private)
+        sa.select(
+            model.Resource.url,
+            model.Resource.hash,
+            model.Resource.last_modified,
+            model.Package.private,
+        )
         .join(model.Package, model.Package.id == model.Resource.package_id)
         .where(model.Resource.id == (text(args.get("resource_id")) or ""))
     ).first()
@@ -678,4 +708,12 @@ def after_request(response: Response) -> Response:
         )
         if not inline:
             response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+        if row.hash:
+            response.set_etag(row.hash)
+        if row.last_modified:
+            response.last_modified = row.last_modified.replace(tzinfo=dt.timezone.utc)
+        else:
+            response.headers.pop("Last-Modified", None)
+        if response.status_code == 200 and (asked := flask.g.get("satudata_conditions")):
+            response.make_conditional({**flask.request.environ, **asked})
     return response

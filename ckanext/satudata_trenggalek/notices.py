@@ -22,7 +22,7 @@ from ckan.lib.plugins import get_permission_labels
 from ckan.logic.validators import email_pattern
 from sqlalchemy.dialects.postgresql import insert
 
-from ckanext.satudata_trenggalek import config, model, peran, reading
+from ckanext.satudata_trenggalek import config, doors, model, peran, reading
 from ckanext.satudata_trenggalek.workflow.calendar import WIB
 from ckanext.satudata_trenggalek.workflow.table import (
     N_,
@@ -397,10 +397,20 @@ def readable(user: core.User, package_ids: Iterable[str]) -> dict[str, core.Pack
     held = peran.of_user(user.id)
     mine = set(get_permission_labels().get_user_dataset_labels(user))
     labels = reading.labels(packages)
+    row = model.Status
+    known = {
+        found.package_id: found
+        for found in core.Session.execute(
+            sa.select(row.package_id, row.data_prioritas, row.submitted_at).where(
+                row.package_id.in_(labels)
+            )
+        )
+    }
     return {
         item.id: item
         for item in packages
-        if peran.towards(held, item.owner_org) and mine.intersection(labels[item.id])
+        if doors.may_follow(peran.towards(held, item.owner_org), known.get(item.id))
+        and mine.intersection(labels[item.id])
     }
 
 

@@ -6,6 +6,7 @@ that a program could show the same.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,23 @@ from ckanext.satudata_trenggalek.publik import satudata_kata
 
 #: What of the page is shown.
 VIEWS = ("semua", "berubah", "komentar")
+#: What core and the portal themselves say of a dataset, of a file and of a view. All else that is
+#: shown to the public and no field of the schema is read by the checker, too.
+_SAID = {
+    "dataset": frozenset((
+        "id", "type", "state", "private", "creator_user_id", "metadata_created",
+        "metadata_modified", "num_resources", "num_tags", "isopen", "license_title", "license_url",
+        "organization", "owner_org", "tags", "groups", "resources", "extras",
+        "relationships_as_subject", "relationships_as_object",
+    )),
+    "file": frozenset((
+        "id", "package_id", "state", "position", "created", "last_modified", "metadata_modified",
+        "cache_last_updated", "hash", "size", "mimetype", "url_type", "datastore_active",
+    )),
+    "view": frozenset(("id", "package_id", "resource_id", "view_type")),
+}  # fmt: skip
+#: Kinds of views whose settings say nothing, and their usual titles: the portal makes them itself.
+_USUAL = {"datatables_view": "Table", "text_view": "Text"}
 #: Sections whose unchanged items fold away from the second round on; the first is read whole.
 FOLDED = ("metadata", "interoperabilitas", "kode_referensi")
 
@@ -140,6 +158,7 @@ class Sheet:
         difference: satudata_diff_show.
         threads: results and drafts of satudata_comment_list, each with its replies.
         view: one of VIEWS.
+        shows: id of a file -> its resource_view_list.
     """
 
     def __init__(
@@ -149,7 +168,9 @@ class Sheet:
         difference: Mapping[str, Any],
         threads: Sequence[dict[str, Any]],
         view: str = "semua",
+        shows: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     ):
+        self.shows = shows or {}
         self.status, self.dataset, self.difference, self.view = status, dataset, difference, view
         self.type = comments.schema_type(dataset)
         self.compares = bool(difference["base"])
@@ -341,6 +362,36 @@ class Sheet:
             "threads": self.threads.get(path, []),
             "variables": self.block(f"{path}/", variables, resource) if variables else None,
         }
+
+    def others(self) -> list[tuple[str, str]]:
+        """What the public is shown and no field of the schema: where it stands, and the words."""
+        found = list(self._others("", self.dataset, "dataset", "dataset_fields"))
+        for extra in self.dataset.get("extras") or ():
+            found.append((extra["key"], str(extra["value"])))
+        topic = self.dataset.get("kategori")
+        for group in self.dataset.get("groups") or ():
+            if group["name"] != topic:
+                found.append(("groups", group.get("title") or group["name"]))
+        for resource in self.dataset["resources"]:
+            name = f"{resource.get('name') or resource.get('url')}: "
+            found += self._others(name, resource, "file", "resource_fields")
+            for shown in self.shows.get(resource["id"], ()):
+                kind = shown["view_type"]
+                told = {key: shown.get(key) for key in ("title", "description")}
+                told = told if kind in _USUAL else dict(shown)
+                if told["title"] == _USUAL.get(kind):
+                    del told["title"]
+                found += self._others(f"{name}{kind} ", told, "view", "")
+        return found
+
+    def _others(
+        self, prefix: str, item: Mapping[str, Any], kind: str, group: str
+    ) -> Iterator[tuple[str, str]]:
+        fields = schema.by_name(self.type, group) if group else {}
+        for key, value in item.items():
+            ours = kind == "dataset" and key.startswith("satudata_")  # made at reading
+            if value and not ours and key not in _SAID[kind] and key not in fields:
+                yield prefix + key, value if isinstance(value, str) else json.dumps(value)
 
     def gone_files(self) -> list[str]:
         """Names of the files that were removed."""

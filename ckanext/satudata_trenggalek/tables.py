@@ -140,9 +140,9 @@ def _indexes(table: str, fields: list[dict[str, str]], template: str) -> list[st
     return datastore._build_fts_indexes({"resource_id": table}, template, fields)[0]
 
 
-def _swap(connection: Any, table: str, resource_id: str, plan: checks.Plan, rows: int) -> None:
+def _swap(connection: Any, resource_id: str, plan: checks.Plan, rows: int) -> None:
     """Put the hidden table in the place of the resource's, in one transaction."""
-    q = datastore.identifier
+    q, table = datastore.identifier, _hidden(resource_id)
     fields = _fields(plan)
     names = [_indexes(name, fields, "{name}") for name in (table, resource_id)]
     for attempt in itertools.count(1):
@@ -256,6 +256,19 @@ BROKEN = N_(
     "Terjadi kesalahan portal, bukan kesalahan data. Hubungi pengelola portal; rinciannya ada di"
     " log pekerjaan."
 )
+
+
+_PUBLIC = "SELECT FROM package WHERE id = :id AND private IS FALSE"
+
+
+def unloaded() -> list[str]:
+    """Ids of published uploads whose load failed."""
+    rows = _query(
+        """SELECT r.id FROM satudata_table t JOIN resource r ON r.id = t.resource_id
+        JOIN package p ON p.id = r.package_id
+        WHERE t.state = 'gagal' AND r.state = 'active' AND p.private IS FALSE ORDER BY r.id"""
+    )
+    return [row.id for row in rows]
 
 
 def _query(query: str, **parameters: Any) -> list[Any]:
@@ -529,22 +542,14 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
             ),
             {"id": resource_id, "sha256": row.sha256, "metadata": row.metadata},
         )
-    table = _hidden(resource_id)
-    extension = files.extension(row.url)
-    variabel, koma = _metadata(row.extras)
     try:
         if not row.is_table:
             found = _search(row.sha256)
             _drop(connection, resource_id, keep_state=True)
             _mark(resource_id, "diperiksa", row, findings=found)
             return
-        with (
-            files.local_copy(row.sha256) as path,
-            tabular.read(path, extension, checks.commas(variabel, koma)) as source,
-        ):
-            plan = checks.examine(source, variabel, koma)
-            count = _fill(connection, table, source, plan)
-            _swap(connection, table, resource_id, plan, count)
+        source, plan, count = _read(connection, resource_id, row)
+        _swap(connection, resource_id, plan, count)
     except _Busy:
         raise
     except (psycopg2.OperationalError, psycopg2.InterfaceError):
@@ -559,11 +564,14 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
             # Without the message: databases quote the value that they refuse.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("Load of resource %s failed: %s\n%s", resource_id, type(error), where)
-        # What stands there is of other bytes.
-        _drop(connection, resource_id, keep_state=True)
+        public = bool(_query(_PUBLIC, id=row.package_id))
+        if not public:
+            # What stands there is of other bytes.
+            _drop(connection, resource_id, keep_state=True)
+        # The public keeps what was loaded from the same bytes, and our own fault is tried again.
         _mark(
             resource_id,
-            "gagal",
+            "antre" if public and not known else "gagal",
             row,
             message=keep(error.told if isinstance(error, Rejected) else (BROKEN, {})),
             findings=_search(row.sha256) if known else [],
@@ -583,6 +591,60 @@ def _load(connection: Any, resource_id: str, row: Any) -> None:
         columns=len(plan.columns),
         findings=plan.findings,
     )
+
+
+def _read(connection: Any, resource_id: str, row: Any) -> tuple[tabular.Source, checks.Plan, int]:
+    """Make the hidden table of what a file says; what was read, how, and the number of rows."""
+    variabel, koma = _metadata(row.extras)
+    with (
+        files.local_copy(row.sha256) as path,
+        tabular.read(path, files.extension(row.url), checks.commas(variabel, koma)) as source,
+    ):
+        plan = checks.examine(source, variabel, koma)
+        return source, plan, _fill(connection, _hidden(resource_id), source, plan)
+
+
+def differing() -> Iterator[str]:
+    """Read the file of each table again, and compare both row by row: as long as loading them all.
+
+    The triggers of the gate do not reach the DataStore, whose owner CKAN itself is.
+
+    Yields:
+        ids of the resources whose table is not what its file says.
+    """
+    for row in _query(f"{_WANTED} AND t.state = 'termuat' ORDER BY r.id"):
+        with _datastore(row.id) as connection:
+            # It may have been loaded or removed meanwhile.
+            now = _query(f"{_WANTED} AND t.state = 'termuat' AND r.id = :id", id=row.id)
+            if now and now[0].current and _differs(connection, row.id, now[0]):
+                yield row.id
+
+
+#: Columns of a table in their order, with what the data dictionary says of each.
+_COLUMNS = """SELECT attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)
+    FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped
+    ORDER BY attnum"""
+
+
+def _differs(connection: Any, resource_id: str, row: Any) -> bool:
+    _read(connection, resource_id, row)
+    names = [datastore.identifier(name) for name in (resource_id, _hidden(resource_id))]
+    with connection.cursor() as cursor:
+        columns = []
+        for name in names:
+            cursor.execute(_COLUMNS, (name,))
+            columns.append(cursor.fetchall())
+        differs = columns[0] != columns[1]
+        if not differs:
+            # By their numbers, which are the order in the file.
+            cursor.execute(
+                f"SELECT EXISTS (SELECT FROM {names[0]} a FULL JOIN {names[1]} b USING (_id)"
+                " WHERE ROW(a.*) IS DISTINCT FROM ROW(b.*))"
+            )
+            differs = cursor.fetchone()[0]
+        cursor.execute(f"DROP TABLE {names[1]}")
+    connection.commit()
+    return differs
 
 
 def _hidden(resource_id: str) -> str:

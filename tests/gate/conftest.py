@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import ckan.config
+import ckan.model as core
 import ckan.plugins.toolkit as tk
 import pytest
 import requests
@@ -56,3 +57,17 @@ def plain_solr() -> Iterator[str]:
     ask(action="CREATE", name="polos", instanceDir=str(there))
     yield address.replace("/ckan", "/polos")
     ask(action="UNLOAD", core="polos", deleteInstanceDir="true", deleteDataDir="true")
+
+
+@pytest.fixture
+def tokens(world: World) -> Callable[[str], dict[str, str]]:
+    """Header with an API token of a user."""
+
+    def token(name: str) -> dict[str, str]:
+        key = f"token {name}"
+        if key not in world.shared or core.User.get(name) is None:
+            made = world.call("api_token_create", name, user=name, name="limits")
+            world.shared[key] = made["token"]
+        return {"Authorization": world.shared[key]}
+
+    return token

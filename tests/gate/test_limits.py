@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import ckan.model as core
@@ -20,20 +19,6 @@ from ckanext.satudata_trenggalek.workflow import engine
 from tests.world import World
 
 ACTION = "/api/3/action"
-
-
-@pytest.fixture
-def tokens(world: World) -> Callable[[str], dict[str, str]]:
-    """Header with an API token of a user."""
-
-    def token(name: str) -> dict[str, str]:
-        key = f"token {name}"
-        if key not in world.shared or core.User.get(name) is None:
-            made = world.call("api_token_create", name, user=name, name="limits")
-            world.shared[key] = made["token"]
-        return {"Authorization": world.shared[key]}
-
-    return token
 
 
 # --- sizes -----------------------------------------------------------------------------------

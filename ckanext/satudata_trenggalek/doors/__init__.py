@@ -7,6 +7,7 @@ and close what is not in the main database.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import ckan.authz as authz
@@ -103,6 +104,19 @@ def standing(context: Any, package: core.Package) -> tuple[str | None, frozenset
     return row.status if row else None, peran.towards(acts, package.owner_org)
 
 
+def may_follow(held: Collection[Peran], row: Any) -> bool:
+    """Whether who holds these peran towards a dataset reads its status and all that was said of it.
+
+    Args:
+        held: of `peran.towards`.
+        row: with `data_prioritas` and `submitted_at` of its status; None where it has none.
+    """
+    if {Peran.PRODUSEN_DATA, Peran.WALIDATA}.intersection(held):
+        return True
+    submitted = row is not None and row.data_prioritas and row.submitted_at is not None
+    return submitted and Peran.PEMBINA_DATA in held
+
+
 def no_maker(user: core.User, row: model.Status) -> AuthResult:
     """Allow who did not make the dataset of a status row: nobody checks their own work."""
     if user.id in row.makers:
@@ -142,10 +156,14 @@ def package_of(data: Any, *keys: str) -> core.Package | None:
 
 
 def package_of_resource(resource_id: Any) -> core.Package | None:
-    """The dataset of a resource."""
-    name = text(resource_id)
-    resource = core.Resource.get(name) if name else None
-    return resource.package if resource else None
+    """The dataset of a resource, by its id; None also when it was removed from it.
+
+    What was removed keeps its row, which is no content and nobody checks. Core would find it, and
+    what has the sought id as its name.
+    """
+    id_ = text(resource_id)
+    resource = core.Session.get(core.Resource, id_) if id_ else None
+    return resource.package if resource and resource.state == "active" else None
 
 
 def package_of_view(data: Any) -> core.Package | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import ckan.authz as authz
 import ckan.model as core
 import ckan.plugins.toolkit as tk
-from ckan.types import AuthResult
+from ckan.types import AuthResult, Context
 
 from ckanext.satudata_trenggalek import gate, peran
 from ckanext.satudata_trenggalek.doors import (
@@ -110,6 +111,17 @@ def _package_delete(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
 
 @tk.chained_auth_function
 @tk.auth_sysadmins_check
+def _resource_delete(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
+    """Core asks for the right to delete the dataset, which nobody has once it was public."""
+    package = package_of_resource((data_dict or {}).get("id"))
+    if package is None or package.type in UNGATED_TYPES:
+        return next_auth(context, data_dict)
+    asked = Context(user=context.get("user", ""), auth_user_obj=context.get("auth_user_obj"))
+    return authz.is_authorized("package_update", asked, {"id": package.id})
+
+
+@tk.chained_auth_function
+@tk.auth_sysadmins_check
 def _package_create(next_auth: Any, context: Any, data_dict: Any) -> AuthResult:
     data = data_dict or {}
     user = user_of(context)
@@ -163,6 +175,7 @@ AUTH: dict[str, Any] = {
     "package_create": _package_create,
     "package_update": _package_update,
     "package_delete": _package_delete,
+    "resource_delete": _resource_delete,
     "member_create": _member_create,
     "member_delete": _member_create,
     **{
@@ -171,7 +184,7 @@ AUTH: dict[str, Any] = {
             (_package, ("package_owner_org_update", "package_resource_reorder")),
             (
                 lambda _context, data: package_of_resource(data.get("id")),
-                ("resource_update", "resource_delete", "resource_view_reorder"),
+                ("resource_update", "resource_view_reorder"),
             ),
             (lambda _context, data: package_of(data, "package_id"), ("resource_create",)),
             (

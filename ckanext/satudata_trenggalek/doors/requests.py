@@ -20,7 +20,13 @@ from flask import Response
 from redis.connection import parse_url
 
 from ckanext.satudata_trenggalek import config, model
-from ckanext.satudata_trenggalek.doors import PREFIX, may_see, package_of, package_of_resource
+from ckanext.satudata_trenggalek.doors import (
+    PREFIX,
+    may_see,
+    package_of,
+    package_of_resource,
+    text,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -187,15 +193,16 @@ def _withdrawn(id_: str) -> None:
     """Tell who may not see a withdrawn dataset the reason that was written for the public, if any.
 
     Raises:
-        werkzeug.exceptions.Gone: with it; its name was public, and nothing else is told.
+        werkzeug.exceptions.Gone: with it, under a name or id that was public; nothing else is told.
     """
-    package = package_of({"id": id_}, "id")
+    row, asked = model.Publication, text(id_)
+    public = sa.select(row.package_id).where(sa.or_(row.package_id == asked, row.name == asked))
+    last = core.Session.scalars(
+        sa.select(row).where(row.package_id.in_(public)).order_by(row.version.desc()).limit(1)
+    ).first()
+    package = core.Session.get(core.Package, last.package_id) if last else None
     if package is None or not package.private:
         return
-    row = model.Publication
-    last = core.Session.scalars(
-        sa.select(row).where(row.package_id == package.id).order_by(row.version.desc()).limit(1)
-    ).first()
     context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
     if last and last.withdrawn_at and last.public_note and not may_see(context, package):
         told = tk._("Dataset ini ditarik dari publik pada {date}. Alasannya: {note}")

@@ -42,7 +42,9 @@ def drop_ours(data: dict[str, Any]) -> None:
     """
     for key in ("relationships_as_subject", "relationships_as_object"):
         data.pop(key, None)
-    for key in [key for key in data if isinstance(key, str) and key.startswith(PREFIX)]:
+    # Under the second core keeps what no schema knows, and takes it from a client, too: it would
+    # be put over what was checked (keep_extras in ckan/lib/navl/validators.py).
+    for key in [key for key in data if isinstance(key, str) and key.startswith((PREFIX, "__"))]:
         del data[key]
     if isinstance(data.get("extras"), list):
         data["extras"] = [
@@ -404,7 +406,11 @@ def dataset_purge(next_action: Any, context: Any, data_dict: Any) -> Any:
                 from_status=row.status,
                 note=note or None,
             )
-            return next_action(context, data_dict)
+            uploads = [resource.id for resource in package.resources_all]
+            done = next_action(context, data_dict)
+        for id_ in uploads:
+            tables.enqueue(id_)  # removes their tables
+        return done
     return next_action(context, data_dict)
 
 

@@ -26,11 +26,7 @@ def satudata_status_show(context: Any, data_dict: dict[str, Any]) -> dict[str, A
     """Produsen of the organization, Walidata, Pembina for Data Prioritas, sysadmin."""
     package = _package(data_dict)
     held = doors.held(context, package.owner_org if package else None)
-    row = doors.status_of(package.id) if package else None
-    return _answer(
-        held & {Peran.PRODUSEN_DATA, Peran.WALIDATA}
-        or (row and row.data_prioritas and row.submitted_at and Peran.PEMBINA_DATA in held)
-    )
+    return _answer(doors.may_follow(held, doors.status_of(package.id) if package else None))
 
 
 def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.doors import may_follow
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.logic.common import iso, user_of
 from ckanext.satudata_trenggalek.workflow import engine, service
@@ -56,19 +57,26 @@ class _Query:
         )
 
 
-def _scope(asked: _Query, user: core.User, held: dict[str, frozenset[Peran]]) -> None:
-    """Leave what the user has to do with."""
+def _followed(
+    user: core.User, held: dict[str, frozenset[Peran]]
+) -> tuple[sa.ColumnElement[bool], bool] | None:
+    """Which rows the user reads whole (doors.may_follow), and whether it takes the dataset to tell.
+
+    Returns:
+        None when it is all of them.
+    """
     everything = {name for group in held.values() for name in group}
-    if user.sysadmin or everything & {Peran.WALIDATA, Peran.FORUM_SATU_DATA}:
-        return
+    if user.sysadmin or Peran.WALIDATA in everything:
+        return None
     priority = sa.and_(_row.data_prioritas, _row.submitted_at.is_not(None))
+    if Peran.PEMBINA_DATA not in everything:
+        priority = sa.false()
     own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
-    if own:
-        mine = _package.owner_org.in_(own)
-        also = Peran.PEMBINA_DATA in everything
-        asked.of_package.append(sa.or_(mine, priority) if also else mine)
-    else:
-        asked.of_status.append(priority if Peran.PEMBINA_DATA in everything else sa.false())
+    return (sa.or_(_package.owner_org.in_(own), priority), True) if own else (priority, False)
+
+
+#: Parameters that ask for what Forum is not told of a row.
+_WHOLE = ("kategori", "reviewer", "data_prioritas", "overdue", "clock")
 
 
 def _filters(asked: _Query, data: dict[str, Any], user: core.User) -> None:
@@ -121,7 +129,14 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
     held = peran.of_user(user.id)
 
     asked = _Query([], [])
-    _scope(asked, user, held)
+    followed = _followed(user, held)
+    if followed and (
+        not any(Peran.FORUM_SATU_DATA in group for group in held.values())
+        or any(data_dict.get(name) not in (None, "") for name in _WHOLE)
+    ):
+        # Else Forum would count out, by asking, what it is not told.
+        (asked.of_package if followed[1] else asked.of_status).append(followed[0])
+        followed = None
     _filters(asked, data_dict, user)
     wanted = schema.statuses(data_dict) or list(OPEN)
     names = schema.names(data_dict, "organization")
@@ -140,12 +155,16 @@ def satudata_queue_list(context: Any, data_dict: dict[str, Any]) -> dict[str, An
         "mine": sa.and_(_row.status.in_(CLAIMABLE), _row.reviewer == user.name),
         "ready": sa.and_(_row.status.in_(_READY), _row.due_at.is_not(None)),
     }
-    if asked.of_package or orgs is not None:
+    if followed:
+        facets = {name: sa.and_(followed[0], condition) for name, condition in facets.items()}
+    if asked.of_package or orgs is not None or (followed and followed[1]):
         count, told = _counted(asked, facets, sa.and_(*selected), orgs)
     else:
         count, told = _capped(asked, facets, sa.and_(*selected), wanted)
     by_org = [] if orgs is None else [_package.owner_org.in_(orgs)]
-    results = _rows(asked.joined(*selected, *by_org), sort, limit, offset, late) if limit else []
+    seen = followed[0] if followed else None
+    page = asked.joined(*selected, *by_org)
+    results = _rows(page, sort, limit, offset, late, seen) if limit else []
     return {"count": count, "facets": told, "results": _told(results, user, held)}
 
 
@@ -248,13 +267,15 @@ def _organizations(counted: dict[str, int] | None) -> list[dict[str, Any]]:
 
 
 def _rows(
-    selected: sa.Select[Any], sort: str, limit: int, offset: int, late: sa.ColumnElement[bool]
-) -> list[sa.Row[Any]]:
-    order = {
-        "due": (_row.due_at, _row.since),
-        "submitted": (_row.submitted_at, _row.since),
-        "title": (sa.func.lower(_package.title),),
-    }[sort]
+    selected: sa.Select[Any], sort: str, limit: int, offset: int, late: sa.ColumnElement[bool],
+    seen: sa.ColumnElement[bool] | None,
+) -> list[sa.Row[Any]]:  # fmt: skip
+    """A page of rows; their times order only those `seen`, where that is given."""
+    order: tuple[Any, ...] = (sa.func.lower(_package.title),)
+    if sort != "title":
+        order = {"due": _row.due_at, "submitted": _row.submitted_at}[sort], _row.since
+        if seen is not None:
+            order = tuple(sa.case((seen, column)) for column in order)
     page = (
         selected.with_only_columns(
             _package.id, _package.type, _package.name, _package.title, _package.owner_org,
@@ -281,7 +302,6 @@ def _told(
     rows: list[sa.Row[Any]], user: core.User, held: dict[str, frozenset[Peran]]
 ) -> list[dict[str, Any]]:
     """The rows as the caller may read them."""
-    everything = {name for group in held.values() for name in group}
     stale = service.stale_claims([(row, row.owner_org) for row in rows])
     results = []
     for row in rows:
@@ -302,11 +322,7 @@ def _told(
             "status_label": tk._(engine.label(known)),
         }
         who = engine.Actor(user.id, user.name, peran.towards(held, row.owner_org))
-        if (
-            user.sysadmin
-            or who.peran & {Peran.PRODUSEN_DATA, Peran.WALIDATA}
-            or (Peran.PEMBINA_DATA in everything and row.data_prioritas and row.submitted_at)
-        ):
+        if user.sysadmin or may_follow(who.peran, row):
             item |= {
                 "name": row.name,
                 "tahun_kegiatan": row.tahun_kegiatan,

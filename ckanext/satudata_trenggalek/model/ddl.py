@@ -139,7 +139,12 @@ BEGIN
     ELSIF NOT NEW.private AND OLD.private THEN
       IF s.status <> ALL ({_array(PUBLIC)})
          OR current_setting('satudata.gate', true) IS DISTINCT FROM NEW.id
-         OR NOT satudata_event_now(NEW.id, ARRAY['terbitkan']) THEN
+         OR NOT satudata_event_now(NEW.id, ARRAY['terbitkan'])
+         -- What lies elsewhere can change at any time, and says of itself what it likes.
+         OR EXISTS (SELECT 1 FROM resource r LEFT JOIN satudata_file f ON f.resource_id = r.id
+                    WHERE r.package_id = NEW.id AND r.state = 'active'
+                      AND (r.url_type, r.hash, r.size)
+                        IS DISTINCT FROM ('upload', f.sha256::text, f.size)) THEN
         {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
       END IF;
     ELSIF NEW.private AND OLD.private IS NOT TRUE AND s.status = ANY ({_array(PUBLIC)}) THEN
@@ -219,8 +224,9 @@ BEGIN
   END IF;
   PERFORM satudata_touch(NEW.package_id, 'resource ' || NEW.id);
   IF NEW.state = 'deleted' THEN
-    -- Core lets its id be used again: nothing comes back with it.
+    -- Core lets its id be used again: nothing comes back with it. And it shows its views.
     DELETE FROM satudata_file WHERE resource_id = NEW.id;
+    DELETE FROM resource_view WHERE resource_id = NEW.id;
   END IF;
   RETURN NEW;
 END""",

@@ -139,7 +139,8 @@ def _review(
     base = "terbit" if args.get("banding") == "terbit" and status["version"] else "putaran"
     threads, drafts = _threads(status["id"])
     difference = ask("satudata_diff_show", id=status["id"], base=base)
-    sheet = review.Sheet(status, dataset, difference, threads, view)
+    shows = {r["id"]: ask("resource_view_list", id=r["id"]) for r in dataset["resources"]}
+    sheet = review.Sheet(status, dataset, difference, threads, view, shows)
 
     decisions = [t for t in status["transitions"] if t["name"] not in _ELSEWHERE]
     guards = {g for t in decisions for g in table.TRANSITIONS[t["name"]].guards}

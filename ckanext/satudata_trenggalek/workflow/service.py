@@ -82,11 +82,7 @@ def blockers(package: core.Package) -> list[dict[str, str]]:
             {"field": "resources", "message": tk._("Unggah paling sedikit satu berkas data.")}
         )
     for resource in dataset["resources"]:
-        if (
-            resource["id"] not in files
-            and resource.get("url")
-            and resource.get("url_type") != "upload"
-        ):
+        if resource.get("url") and resource.get("url_type") != "upload":
             # What lies elsewhere can change after it was verified. A file that is not there is
             # missed by the schema.
             message = tk._("“{name}” bukan berkas unggahan. Unggah berkasnya atau hapus tautannya.")

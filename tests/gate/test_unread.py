@@ -1,0 +1,468 @@
+"""What no checker reads is read by nobody: words beside the content, and what was taken from it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ckan.model as model
+import ckan.plugins.toolkit as tk
+import pytest
+import sqlalchemy as sa
+from ckan.lib import jobs, search
+from ckan.tests.helpers import CKANTestApp
+from sqlalchemy.exc import IntegrityError
+from werkzeug.datastructures import FileStorage
+
+from ckanext.satudata_trenggalek import content, files, filetext, gate, notices, tables
+from ckanext.satudata_trenggalek.model import Status
+from ckanext.satudata_trenggalek.workflow import service
+from tests.world import World
+
+LINK = {"url": "https://lain.example/x.csv", "url_type": ""}
+WORD = "kata4711liar"
+
+
+def file(data: bytes = World.CSV, name: str = "kelahiran.csv") -> FileStorage:
+    return FileStorage(io.BytesIO(data), filename=name)
+
+
+def again(world: World, id_: str, change: Callable[[], Any]) -> None:
+    """A checker reads; the Produsen takes it back, changes it and submits it again; the checker
+    decides by what was read."""
+    world.move("produsen_dinkes", id_, "ajukan")
+    read = world.status(id_)["content_hash"]
+    world.move("produsen_dinkes", id_, "batalkan")
+    change()
+    world.move("produsen_dinkes", id_, "ajukan")
+    world.move("walidata", id_, "setujui", content_hash=read)
+    world.move("walidata", id_, "terbitkan", content_hash=read)
+
+
+def text_of(answer: Any) -> str:
+    return json.dumps(answer, default=str)
+
+
+# Words under keys of core's -----------------------------------------------------------------------
+@pytest.mark.parametrize("through", ["resource_patch", "package_patch", "resource_create"])
+def test_a_file_says_nothing_that_was_not_read(world: World, through: str) -> None:
+    """Core takes `__extras` of a file from whoever sends it, and puts it over what it checked."""
+    dataset = world.draft()
+    words = {"satudata_catatan": WORD, "datastore_active": WORD, "hash": "f" * 64, "size": 9,
+             "last_modified": "1999-01-01T00:00:00", "created": "1999-01-01T00:00:00",
+             "id": "id-pilihan-sendiri"}  # fmt: skip
+
+    def change() -> None:
+        id_, resource = dataset["id"], dataset["resources"][0]
+        if through == "resource_patch":
+            world.call(through, "produsen_dinkes", id=resource["id"], __extras=words)
+        elif through == "package_patch":
+            rows = [resource | {"__extras": words, "__junk": words}]
+            world.call(through, "produsen_dinkes", id=id_, resources=rows)
+        else:
+            world.call("resource_delete", "produsen_dinkes", id=resource["id"])
+            world.upload("produsen_dinkes", id_, __extras=words)
+
+    again(world, dataset["id"], change)
+    [shown] = world.call("package_show", None, id=dataset["id"])["resources"]
+    assert WORD not in text_of(shown) and "1999" not in text_of(shown)
+    assert shown["hash"] == files.pointer(shown["id"]).sha256  # pyright: ignore
+    assert shown["id"] != words["id"] and shown["size"] == len(World.CSV)
+
+
+def test_a_link_is_no_file(world: World) -> None:
+    """What lies elsewhere changes without anybody's doing here."""
+    id_ = world.call("package_create", "produsen_dinkes", **world.metadata())["id"]
+    made = world.upload("produsen_dinkes", id_, __extras=LINK)
+    assert made["url_type"] == "upload"
+    # However it came to be.
+    table = model.resource_table
+    link = sa.update(table).where(table.c.id == made["id"]).values(**LINK)
+    model.Session.execute(link)
+    model.Session.commit()
+    [blocker] = world.status(id_)["blockers"]
+    assert blocker["field"] == f"resources/{made['id']}/url"
+
+
+@pytest.mark.parametrize("values", [LINK, {"hash": "f" * 64}, {"size": 9}], ids=str)
+def test_the_database_publishes_verified_files_only(
+    world: World, owner: sa.Engine, values: dict[str, Any]
+) -> None:
+    id_ = world.at("terverifikasi")["id"]
+    table = model.resource_table
+    with owner.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE resource DISABLE TRIGGER satudata_guard"))
+        connection.execute(sa.update(table).where(table.c.package_id == id_).values(**values))
+        connection.execute(sa.text("ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard"))
+    # As whoever has found a way past the content hash, too.
+    package = model.Session.get(model.Package, id_)
+    row = model.Session.get(Status, id_)
+    assert package and row
+    service.record(id_, "walidata", "terbitkan", from_status=row.status, to_status="terbit")
+    row.status = "terbit"
+    with pytest.raises(IntegrityError, match="not verified"):
+        gate.publish(package)
+    model.Session.rollback()
+    assert world.visible(id_) == []
+
+
+def test_what_only_the_portal_says_of_a_file(world: World) -> None:
+    """Core keeps the kind of a file whose `url_type` is sent as null."""
+    dataset = world.draft()
+    [resource] = dataset["resources"]
+    said = {"url": "kelahiran.csv", "url_type": None, "hash": "f" * 64, "size": 1,
+            "mimetype": "text/html"}  # fmt: skip
+    again(
+        world,
+        dataset["id"],
+        lambda: world.call("resource_patch", "produsen_dinkes", id=resource["id"], **said),
+    )
+    [shown] = world.call("package_show", None, id=dataset["id"])["resources"]
+    assert {key: shown[key] for key in said} == {key: resource[key] for key in said}
+
+
+def test_all_that_is_stored_is_content(world: World) -> None:
+    """Keys of ours, too: nobody but the portal writes them, and it stores none."""
+    id_ = world.draft()["id"]
+    before = content.canonical(id_)
+    table = model.resource_table
+    for extras in ({"satudata_catatan": WORD}, {"datastore_active": WORD}):
+        [known] = model.Session.scalars(sa.select(table.c.extras).where(table.c.package_id == id_))
+        change = sa.update(table).where(table.c.package_id == id_)
+        model.Session.execute(change.values(extras=known | extras))
+        assert content.canonical(id_) != before
+        model.Session.rollback()
+
+
+# What was taken away ------------------------------------------------------------------------------
+def test_tags_that_were_taken_off(world: World) -> None:
+    id_ = world.draft(tag_string=f"kelahiran,{WORD}")["id"]
+    tags = [{"name": "kelahiran"}]
+    world.call("package_patch", "produsen_dinkes", id=id_, tag_string="kelahiran", tags=tags)
+    world.bring(id_, "terbit")
+    world.draft(tag_string=WORD)
+    for action in ("tag_list", "tag_search", "tag_autocomplete"):
+        for asked in ({"query": WORD[:6]}, {"q": WORD[:6]}):
+            assert WORD not in text_of(world.call(action, None, **asked))
+    assert WORD not in world.call("tag_list", None)
+    with pytest.raises(tk.ObjectNotFound):
+        world.call("tag_show", None, id=WORD)
+
+
+@pytest.fixture
+def removed(world: World) -> dict[str, str]:
+    """A published dataset, and a file that a draft of it had: with rows and views of its own."""
+    dataset = world.at("terbit")
+    id_, old = dataset["id"], dataset["resources"][0]["id"]
+    world.move("walidata", id_, "tarik", note="Keliru.")
+    world.move("produsen_dinkes", id_, "buka_kembali")
+    secret = f"kode,kecamatan,jumlah\n35.03.01,{WORD},1\n".encode()
+    world.call("resource_patch", "produsen_dinkes", id=old, upload=file(secret))
+    tables.load(old)
+    told = {"title": WORD, "description": WORD, "view_type": "text_view"}
+    view = world.call("resource_view_create", "produsen_dinkes", resource_id=old, **told)["id"]
+    new = world.upload("produsen_dinkes", id_)
+    kept = [r for r in world.call("package_show", "produsen_dinkes", id=id_)["resources"]
+            if r["id"] == new["id"]]  # fmt: skip
+    world.call("package_patch", "produsen_dinkes", id=id_, resources=kept)
+    world.bring(id_, "terbit")
+    return {"id": id_, "old": old, "view": view, "new": new["id"]}
+
+
+def test_a_file_that_was_taken_out(world: World, removed: dict[str, str], app: CKANTestApp) -> None:
+    """Before the worker removes its table; its id is known from the version before."""
+    old, view = removed["old"], removed["view"]
+    for action, asked in (
+        ("datastore_search", {"resource_id": old}),
+        ("datastore_info", {"id": old}),
+        ("resource_show", {"id": old}),
+        ("resource_view_list", {"id": old}),
+        ("resource_view_show", {"id": view}),
+    ):
+        for user in (None, "produsen_dinkes", "admin"):
+            with pytest.raises(tk.ObjectNotFound):
+                world.call(action, user, **asked)
+    for page in (
+        f"/datastore/dump/{old}",
+        f"/dataset/{removed['id']}/resource/{old}",
+        f"/dataset/{removed['id']}/resource/{removed['new']}/view/{view}",
+    ):
+        assert app.get(page, expect_errors=True).status_code == 404, page
+    assert app.post(f"/datatables/ajax/{view}", expect_errors=True).status_code == 404
+    left = sa.select(model.ResourceView.id).where(model.ResourceView.resource_id == old)
+    assert not list(model.Session.scalars(left))
+
+
+def test_a_file_of_what_was_public_is_deleted_like_any(world: World) -> None:
+    dataset = world.at("ditarik")
+    world.move("produsen_dinkes", dataset["id"], "buka_kembali")
+    old = dataset["resources"][0]["id"]
+    for user in ("walidata", "produsen_dukcapil"):
+        with pytest.raises((tk.NotAuthorized, tk.ObjectNotFound)):
+            world.call("resource_delete", user, id=old)
+    world.call("resource_delete", "produsen_dinkes", id=old)
+    assert not world.call("package_show", "produsen_dinkes", id=dataset["id"])["resources"]
+
+
+def test_a_name_is_no_id(world: World) -> None:
+    """Core looks for a file by its name where there is no such id: names are anybody's."""
+    gone = world.at("ditarik")
+    old = gone["resources"][0]["id"]
+    world.call("dataset_purge", "admin", id=gone["id"], note="Salah unggah.")
+    mine = world.call(
+        "package_create", "produsen_dukcapil", **world.metadata(owner_org="dukcapil")
+    )["id"]
+    link = {"package_id": mine, "name": old, "url": "https://lain.example/x"}
+    made = world.call("resource_create", "produsen_dukcapil", **link)
+    for action, key in (
+        ("datastore_search", "resource_id"), ("datastore_info", "id"), ("resource_show", "id"),
+        ("resource_view_list", "id"), ("resource_patch", "id"), ("resource_delete", "id"),
+    ):  # fmt: skip
+        with pytest.raises(tk.ObjectNotFound):
+            world.call(action, "produsen_dukcapil", **{key: old})
+    assert world.call("resource_show", "produsen_dukcapil", id=made["id"])["name"] == old
+
+
+def test_tables_of_what_is_purged(world: World) -> None:
+    """Are removed by the next job, not by the next look for what was forgotten."""
+    dataset = world.draft()
+    [resource] = dataset["resources"]
+    jobs.get_queue().empty()
+    world.call("dataset_purge", "admin", id=dataset["id"])
+    waiting = [job.args for job in jobs.get_queue().jobs if job.func is tables.load]
+    assert [resource["id"]] in list(map(list, waiting))
+    tables.load(resource["id"])
+    assert tables.state(resource["id"]) is None
+
+
+# Who reads what was said --------------------------------------------------------------------------
+def notes_of(world: World, name: str) -> str:
+    return text_of(world.call("satudata_notice_list", name))
+
+
+def test_notes_stay_with_those_who_follow(world: World) -> None:
+    """That a dataset is public opens it to all, and what was said of it to nobody more."""
+    id_ = world.draft()["id"]
+    forum = "satudata_prioritas_set", "forum"
+    world.call(*forum, id=id_, data_prioritas=True, kriteria="a")
+    world.move("produsen_dinkes", id_, "ajukan")
+    world.move("walidata", id_, "teruskan_ke_pembina", note=WORD)
+    assert WORD in notes_of(world, "pembina_bps")
+    world.move("walidata", id_, "batalkan_pembina", note=WORD)
+    world.call(*forum, id=id_, data_prioritas=False)
+    world.move("walidata", id_, "setujui")
+    assert WORD not in notes_of(world, "pembina_bps")
+    world.move("walidata", id_, "terbitkan")
+    with pytest.raises(tk.NotAuthorized):
+        world.call("satudata_status_show", "pembina_bps", id=id_)
+    assert WORD not in notes_of(world, "pembina_bps")
+    user = model.User.get("pembina_bps")
+    assert user and notices.readable(user, [id_]) == {}
+
+
+def test_forum_counts_nothing_out(world: World) -> None:
+    """Forum is told id, title, organization and status, by its questions too."""
+    title = f"Antrean {WORD}"
+    dataset = world.at("diajukan", title=title)
+    world.call("satudata_claim", "walidata", id=dataset["id"])
+
+    def count(user: str, **asked: Any) -> int:
+        return world.call("satudata_queue_list", user, q=title, **asked)["count"]
+
+    asked: list[dict[str, Any]] = [
+        {"reviewer": "walidata"}, {"kategori": dataset["kategori"]}, {"overdue": False},
+        {"data_prioritas": False}, {"clock": True},
+    ]  # fmt: skip
+    for each in asked:
+        assert (count("walidata", **each), count("forum", **each)) == (1, 0), each
+    assert count("forum") == count("forum", status="diajukan", organization="dinkes") == 1
+    found = world.call("satudata_queue_list", "forum", q=title)
+    facets = ("overdue", "today", "mine", "ready")
+    assert [found["facets"][name] for name in facets] == [0, 0, 0, 0]
+    assert set(found["results"][0]) == {
+        "id", "type", "title", "organization", "organization_title", "status", "status_label",
+    }  # fmt: skip
+    # Of its own organization it reads all.
+    own = world.draft("forum", owner_org="bappeda", title=title)["id"]
+    mine = world.call(
+        "satudata_queue_list", "forum", q=title, status="draf", kategori=dataset["kategori"]
+    )
+    assert [row["id"] for row in mine["results"]] == [own] and mine["results"][0]["kategori"]
+
+
+def test_the_order_tells_forum_nothing(world: World, owner: sa.Engine) -> None:
+    title = f"Urutan {WORD}"
+    early, late = (world.at("diajukan", title=title)["id"] for _ in range(2))
+    if early < late:  # for the order by id to be the other one
+        early, late = late, early
+    now = dt.datetime.now(dt.timezone.utc)
+    with owner.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE satudata_status DISABLE TRIGGER USER"))
+        for id_, days in ((late, 9), (early, -9)):
+            due = now + dt.timedelta(days=days)
+            change = sa.update(Status).where(Status.package_id == id_)
+            connection.execute(change.values(due_at=due, submitted_at=due, since=due))
+        for name in ("satudata_guard", "satudata_agree"):
+            enable = f"ALTER TABLE satudata_status ENABLE ALWAYS TRIGGER {name}"
+            connection.execute(sa.text(enable))
+
+    def order(user: str, sort: str) -> list[str]:
+        rows = world.call("satudata_queue_list", user, q=title, sort=sort)["results"]
+        return [row["id"] for row in rows]
+
+    assert order("walidata", "due") == order("walidata", "submitted") == [early, late]
+    assert order("forum", "due") == order("forum", "submitted") == [late, early]
+
+
+# Names and times ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["dataset", "kegiatan"])
+def test_a_note_for_the_public_stands_where_the_public_was(
+    world: World, app: CKANTestApp, kind: str
+) -> None:
+    """Not under a name that was given since then."""
+    made = world.at("terbit") if kind == "dataset" else world.kegiatan_at("terbit")
+    id_, name = made["id"], made["name"]
+    world.move("walidata", id_, "tarik", note="Keliru.", public_note="Angka keliru.")
+    world.move("produsen_dinkes", id_, "buka_kembali")
+    world.call("package_patch", "produsen_dinkes", id=id_, name=f"{name}-{WORD}")
+
+    def answer(name: str) -> int:
+        return app.get(f"/{kind}/{name}", expect_errors=True, follow_redirects=False).status_code
+
+    assert (answer(name), answer(id_), answer(f"{name}-{WORD}")) == (410, 410, 404)
+
+
+def test_a_download_tells_nothing_of_the_same_bytes_elsewhere(
+    world: World, app: CKANTestApp
+) -> None:
+    """They lie on the disk once, since the first upload of them."""
+    data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},1\n".encode()
+    first = world.call("package_create", "produsen_dinkes", **world.metadata())["id"]
+    world.upload("produsen_dinkes", first, data)
+    storage: Any = files.storage()
+    path = storage.full_path(files.location(hashlib.sha256(data).hexdigest()))
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+    id_ = world.call("package_create", "produsen_dinkes", **world.metadata())["id"]
+    resource = world.upload("produsen_dinkes", id_, data)
+    world.bring(id_, "terbit")
+    page = f"/dataset/{id_}/resource/{resource['id']}/download/kelahiran.csv"
+
+    def get(**headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return app.get(page, headers=named, expect_errors=True)
+
+    whole = get()
+    tag, time = whole.headers["ETag"], whole.headers["Last-Modified"]
+    assert tag == f'"{resource["hash"]}"' and "2001" not in time
+    assert get(If_None_Match=tag).status_code == 304
+    assert get(If_Modified_Since=time).status_code == 304
+    assert get(If_Modified_Since="Sun, 09 Sep 2001 01:46:40 GMT").status_code == 200
+    assert get(If_None_Match='"lain"').status_code == 200
+    part = get(Range="bytes=0-3")
+    assert (part.status_code, part.data, part.headers["ETag"]) == (206, data[:4], tag)
+    assert get(Range="bytes=0-3", If_Range=tag).status_code == 206
+    for other in ('"lain"', "Sun, 09 Sep 2001 01:46:40 GMT"):
+        assert get(Range="bytes=0-3", If_Range=other).data == data
+
+
+# What the checker reads ---------------------------------------------------------------------------
+def test_the_checker_reads_the_rows(world: World) -> None:
+    """Whatever the index says of what is not public."""
+    dataset = world.at("diajukan", title="Kelahiran Hidup")
+    solr: Any = search.make_connection(decode_dates=False)
+    [document] = solr.search(f'id:"{dataset["id"]}"', fl="*").docs
+    stored = json.loads(document["validated_data_dict"]) | {"title": WORD}
+    document["validated_data_dict"] = json.dumps(stored)
+    del document["_version_"]
+    solr.add([document], commit=True)
+    assert WORD in search.show(dataset["id"])["validated_data_dict"]
+    for user in ("walidata", "produsen_dinkes", "admin"):
+        assert world.call("package_show", user, id=dataset["id"])["title"] == "Kelahiran Hidup"
+
+
+def test_the_checker_reads_what_the_schema_does_not_know(
+    world: World, app: CKANTestApp, tokens: Any
+) -> None:
+    words = [f"{WORD}-{n}" for n in range(5)]
+    id_ = world.draft(extras=[{"key": "asal", "value": words[0]}], maintainer=words[1])["id"]
+    [resource] = world.call("package_show", "produsen_dinkes", id=id_)["resources"]
+    world.call("resource_patch", "produsen_dinkes", id=resource["id"], catatan=words[2])
+    told = {"title": words[3], "description": words[4], "view_type": "text_view"}
+    world.call("resource_view_create", "produsen_dinkes", resource_id=resource["id"], **told)
+    world.move("produsen_dinkes", id_, "ajukan")
+    page = app.get(f"/dataset/{id_}/pemeriksaan", headers=tokens("walidata")).text
+    assert "Isian lain yang ikut terbit" in page and all(word in page for word in words)
+    other = app.get(
+        f"/dataset/{world.standing('diajukan')}/pemeriksaan", headers=tokens("walidata")
+    )
+    assert "Isian lain yang ikut terbit" not in other.text
+
+
+# Tables -------------------------------------------------------------------------------------------
+def in_datastore(statement: str) -> None:
+    from ckanext.datastore.backend.postgres import get_write_engine
+
+    with get_write_engine().begin() as connection:
+        connection.exec_driver_sql(statement)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """UPDATE "{}" SET kecamatan = 'Pule' WHERE _id = 2""",
+        """DELETE FROM "{}" WHERE _id = 1""",
+        """INSERT INTO "{}" (kecamatan) VALUES ('Pule')""",
+        """COMMENT ON COLUMN "{}".jumlah IS ' {{"_info": {{"notes": "lain"}}}}'""",
+        """ALTER TABLE "{}" ADD COLUMN lain text""",
+        """UPDATE "{}" SET _full_text = to_tsvector('lain')""",
+    ],
+)
+def test_a_table_that_says_something_else_than_its_file(world: World, change: str) -> None:
+    resource = world.at("terbit")["resources"][0]["id"]
+    assert resource not in set(tables.differing())
+    in_datastore(change.format(resource))
+    assert resource in set(tables.differing())
+    assert tables.enqueue(resource)
+    tables.load(resource)
+    assert resource not in set(tables.differing())
+
+
+@pytest.mark.parametrize("error", [OSError(28, "full"), MemoryError()], ids=str)
+def test_a_published_table_stays_when_it_can_t_be_loaded_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """As after an upgrade that reads files by other rules."""
+    resource = world.at("terbit")["resources"][0]["id"]
+
+    def rows() -> int:
+        return world.call("datastore_search", None, resource_id=resource)["total"]
+
+    def broken(*_: Any) -> Any:
+        raise error
+
+    assert tables.enqueue(resource) and rows() == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.checks, "examine", broken)
+        tables.load(resource)
+    row = tables.state(resource)
+    assert row and row.state == "antre" and rows() == 2
+    tables.load(resource)
+    row = tables.state(resource)
+    assert row and row.state == "termuat" and rows() == 2 and tables.unloaded() == []
+    with monkeypatch.context() as patch:
+        patch.setattr(tables.checks, "examine", refuse)
+        assert tables.enqueue(resource)
+        tables.load(resource)
+    assert rows() == 2 and tables.unloaded() == [resource]
+    assert tables.enqueue(resource)
+    tables.load(resource)
+    assert tables.unloaded() == []
+
+
+def refuse(*_: Any) -> Any:
+    raise filetext.Rejected(tables.BROKEN)
