@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import ckan.model as core
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from ckan.lib.search import clear as search_clear
 from ckan.lib.search.common import SearchError, make_connection
 
-from ckanext.satudata_trenggalek import audit, content, gate, model
+from ckanext.satudata_trenggalek import audit, content, gate, model, reading
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, UNGATED_TYPES
 
@@ -45,26 +46,32 @@ def altered() -> list[str]:
     ]
 
 
-def _indexed(*filters: str) -> dict[str, dict[str, Any]]:
-    """Documents of this site's datasets in Solr that pass the filters, by dataset id."""
-    solr, cursor, found = make_connection(), "*", {}
+def _documents(*filters: str, fields: str) -> Iterator[list[dict[str, Any]]]:
+    """Documents of this site's datasets in Solr that pass the filters, a thousand at a time."""
+    solr, cursor = make_connection(), "*"
     while True:
         page = solr.search(
             "*:*",
             fq=[f'+site_id:"{tk.config["ckan.site_id"]}" +entity_type:package', *filters],
-            fl="id capacity dataset_type",
+            fl=fields,
             rows=1000,
             sort="index_id asc",
             cursorMark=cursor,
         )
-        found.update((document["id"], document) for document in page.docs)
+        yield page.docs
         if page.nextCursorMark == cursor:
-            return found
+            return
         cursor = page.nextCursorMark
 
 
+def _indexed(*filters: str) -> dict[str, dict[str, Any]]:
+    """Those documents by dataset id."""
+    pages = _documents(*filters, fields="id capacity dataset_type")
+    return {document["id"]: document for page in pages for document in page}
+
+
 def reconcile(fix: bool) -> list[str]:
-    """Compare what the database publishes with what Solr shows as public.
+    """Compare what the database publishes with what Solr shows as public, every word of it.
 
     Args:
         fix: index again, or remove, what disagrees.
@@ -90,6 +97,10 @@ def reconcile(fix: bool) -> list[str]:
         # Fields that Solr finds by but does not store.
         open_to_all = _indexed("permission_labels:public")
         told = {id_: name for name in STATUSES for id_ in _indexed(f"satudata_status:{name}")}
+        words = "id validated_data_dict data_dict"
+        sound: set[str] = set()
+        for page in _documents("capacity:public", fields=words):
+            sound |= reading.sound(page)
     except Exception as error:
         raise SearchError(f"Solr does not answer: {error}") from error
     problems = []
@@ -104,6 +115,7 @@ def reconcile(fix: bool) -> list[str]:
                 or document.get("capacity") != wanted
                 or told.get(id_) != status
                 or (id_ in open_to_all) == private
+                or (not private and id_ not in sound)
             )
         if wrong:
             problems.append(f"dataset {id_}: index differs from status {status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import re
 from collections.abc import Callable, Collection, Iterable
@@ -56,6 +57,7 @@ _of_asked = (
     sa.select(
         _row.c.package_id,
         *(_row.c[name] for name in _TOLD),
+        core.package_table.c.metadata_modified,
         _stamp(_row).label("stamp"),
         sa.case((_of_kegiatan.c.package_id.is_not(None), _stamp(_of_kegiatan))).label(
             "stamp_kegiatan"
@@ -99,8 +101,9 @@ def rows(ids: Iterable[str]) -> dict[str, sa.Row[Any]]:
     """Those of these datasets that the database says are published, by id.
 
     Returns:
-        rows of status, version, its times, data_prioritas, prioritas_kriteria, submitted_at, and
-        the stamps of its own row and of that of its kegiatan, if that is published.
+        rows of status, version, its times, data_prioritas, prioritas_kriteria, submitted_at,
+        metadata_modified, and the stamps of its own row and of that of its kegiatan, if that is
+        published.
     """
     asked = list(ids)
     return {row.package_id: row for row in _ROWS(ids=asked)} if asked else {}
@@ -123,7 +126,7 @@ def _stamps(ids: Iterable[str]) -> Callable[[], dict[str, int]]:
     return lambda: dict(answer())
 
 
-def _made_of(stamp: int, of_kegiatan: int | None) -> str:
+def _made_of(stamp: int, of_kegiatan: int | str | None) -> str:
     """What was prepared for the index holds while this is equal."""
     return f"{sdi.EDITION} {stamp} {of_kegiatan}"
 
@@ -267,6 +270,22 @@ def _readable(ids: Collection[str]) -> set[str]:
     }
 
 
+def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> None:
+    """Have a copy from the index say what the dataset says, in place.
+
+    Args:
+        dataset: of another status than it was indexed with; without PREPARED in core's schema.
+        row: of `rows`.
+    """
+    if dataset.get("metadata_modified") == row.metadata_modified.isoformat():
+        return
+    asked = {"id": dataset["id"], "use_default_schema": PREPARED not in dataset}
+    context = {"ignore_auth": True, "use_cache": False, "user": ""}
+    now = tk.get_action("package_show")(context, asked)
+    dataset.clear()
+    dataset.update(now)
+
+
 def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
     """Add the public fields, and for the public the SDI extras; drop what is not published.
 
@@ -304,6 +323,8 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:
+            if id_ in late:
+                _of_today(row, late[id_])
             fields = ready[id_]["fields"] if id_ in ready else None
             _replace_ours(row, _fields(late[id_]) if id_ in late else fields)
             if id_ in ready and for_public:
@@ -345,12 +366,48 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
                 "fields": _fields(public),
                 "names": {extra["key"]: extra["value"] for extra in copy.get("extras") or ()},
             }
+            dataset[PREPARED]["seal"] = _seal(dataset, document["data_dict"])
         # Without spaces: a search reads a hundred of them.
         document["validated_data_dict"] = json.dumps(dataset, separators=(",", ":"))
     else:
         document["capacity"] = "private"
     _index_rows(document, dataset)
     return document
+
+
+def _seal(dataset: dict[str, Any], data_dict: str) -> str:
+    """What only the portal can make of a dataset's two copies in the index."""
+    text = json.dumps([dataset, data_dict], sort_keys=True, separators=(",", ":"))
+    key = str(tk.config["SECRET_KEY"]).encode()
+    return hmac.new(key, text.encode(), "sha256").hexdigest()
+
+
+def sound(documents: Collection[dict[str, Any]]) -> set[str]:
+    """Ids of those public documents that stand as the portal wrote them since the last publication.
+
+    Args:
+        documents: of the index, with id, validated_data_dict and data_dict.
+    """
+    now = rows(document["id"] for document in documents)
+    return {
+        document["id"]
+        for document in documents
+        # Whatever its kegiatan, of which a reader is told what is true anyway.
+        if document["id"] in now
+        and _written(document).startswith(_made_of(now[document["id"]].stamp, ""))
+    }
+
+
+def _written(document: dict[str, Any]) -> str:
+    """What a document was made of; nothing where another hand was at it."""
+    try:
+        dataset = json.loads(document["validated_data_dict"])
+        known = dataset[PREPARED]
+        seal = known.pop("seal")
+        mine = hmac.compare_digest(seal, _seal(dataset, document["data_dict"]))
+        return known["made_of"] if mine else ""
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return ""
 
 
 #: The kind of `remembered` for the dataset that is being indexed.

@@ -19,7 +19,16 @@ from ckan.tests.helpers import CKANTestApp
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import FileStorage
 
-from ckanext.satudata_trenggalek import content, files, filetext, gate, notices, tables
+from ckanext.satudata_trenggalek import (
+    content,
+    files,
+    filetext,
+    gate,
+    maintenance,
+    notices,
+    reading,
+    tables,
+)
 from ckanext.satudata_trenggalek.model import Status
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
@@ -370,16 +379,72 @@ def test_a_download_tells_nothing_of_the_same_bytes_elsewhere(
         assert get(Range="bytes=0-3", If_Range=other).data == data
 
 
+# What the index says ------------------------------------------------------------------------------
+def document(id_: str) -> dict[str, Any]:
+    """What the index stores of a dataset."""
+    [found] = search.make_connection(decode_dates=False).search(f'id:"{id_}"', fl="*").docs
+    del found["_version_"]
+    return found
+
+
+def write(document: dict[str, Any], **more: Any) -> None:
+    """Put a document into the index, with what it does not store."""
+    solr: Any = search.make_connection()
+    solr.add([document | more], commit=True)
+
+
+PUBLIC = {"permission_labels": ["public"], "satudata_status": "terbit"}
+
+
+@pytest.mark.parametrize("copy", ["validated_data_dict", "data_dict"])
+@pytest.mark.parametrize("forge", ["words", "seal", "none"])
+def test_words_that_the_portal_did_not_write(world: World, copy: str, forge: str) -> None:
+    """Whoever writes to Solr is found out."""
+    id_ = world.at("terbit")["id"]
+    assert not [problem for problem in maintenance.reconcile(fix=False) if id_ in problem]
+    forged = document(id_)
+    if forge == "none":
+        forged[copy] = "{}"
+    else:
+        words = json.loads(forged[copy]) | {"title": WORD}
+        if forge == "seal" and reading.PREPARED in words:
+            words[reading.PREPARED]["seal"] = "0" * 64
+        forged[copy] = json.dumps(words)
+    write(forged, **PUBLIC)
+    [problem] = [problem for problem in maintenance.reconcile(fix=True) if id_ in problem]
+    assert "index differs" in problem
+    assert document(id_)[copy] != forged[copy] and WORD not in text_of(document(id_))
+    assert not [problem for problem in maintenance.reconcile(fix=False) if id_ in problem]
+
+
+@pytest.mark.parametrize("schema", [False, True])
+def test_an_index_of_the_version_before(world: World, schema: bool) -> None:
+    """It missed that a version was withdrawn, and the next one too."""
+    id_ = world.at("terbit", title=f"Jumlah {WORD}", notes=f"Uraian {WORD}")["id"]
+    old = document(id_)
+    world.move("walidata", id_, "tarik", note="Memuat nama orang.")
+    world.move("produsen_dinkes", id_, "buka_kembali")
+    told = {"title": "Jumlah Kelahiran", "notes": "Kelahiran hidup."}
+    world.call("package_patch", "produsen_dinkes", id=id_, **told)
+    world.bring(id_, "terbit")
+    write(old, **PUBLIC)
+    for user in (None, "warga"):
+        asked = {"fq": f"id:{id_}", "use_default_schema": schema}
+        [found] = world.call("package_search", user, **asked)["results"]
+        assert WORD not in text_of(found) and found["title"] == told["title"]
+        assert found["satudata_version"] == 2
+        assert world.call("package_show", user, id=id_)["title"] == told["title"]
+    assert [problem for problem in maintenance.reconcile(fix=True) if id_ in problem]
+    assert WORD not in text_of(document(id_))
+
+
 # What the checker reads ---------------------------------------------------------------------------
 def test_the_checker_reads_the_rows(world: World) -> None:
     """Whatever the index says of what is not public."""
     dataset = world.at("diajukan", title="Kelahiran Hidup")
-    solr: Any = search.make_connection(decode_dates=False)
-    [document] = solr.search(f'id:"{dataset["id"]}"', fl="*").docs
-    stored = json.loads(document["validated_data_dict"]) | {"title": WORD}
-    document["validated_data_dict"] = json.dumps(stored)
-    del document["_version_"]
-    solr.add([document], commit=True)
+    forged = document(dataset["id"])
+    words = json.loads(forged["validated_data_dict"]) | {"title": WORD}
+    write(forged | {"validated_data_dict": json.dumps(words)})
     assert WORD in search.show(dataset["id"])["validated_data_dict"]
     for user in ("walidata", "produsen_dinkes", "admin"):
         assert world.call("package_show", user, id=dataset["id"])["title"] == "Kelahiran Hidup"

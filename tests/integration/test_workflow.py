@@ -134,6 +134,7 @@ def test_what_an_older_portal_approved_stays_approved(world: World) -> None:
     old = content.canonical(id_)
     del old["fields"]["name"]
     core.Session.add(model.Content(content_hash=content.digest(old), content=old))
+    core.Session.flush()
     assert content.as_approved(id_, content.digest(old)) == old
     core.Session.rollback()
 
