@@ -280,7 +280,7 @@ def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> None:
     if dataset.get("metadata_modified") == row.metadata_modified.isoformat():
         return
     asked = {"id": dataset["id"], "use_default_schema": PREPARED not in dataset}
-    context = {"ignore_auth": True, "use_cache": False, "user": ""}
+    context: Any = {"ignore_auth": True, "use_cache": False, "user": ""}
     now = tk.get_action("package_show")(context, asked)
     dataset.clear()
     dataset.update(now)
