@@ -31,7 +31,7 @@ from typing import IO, Any
 import psycopg2
 from home import BIN
 from processes import Problem, gist, say
-from services import CODE, Installation, postgresql_bin
+from services import CODE, OWNERS, ROLES, Installation, postgresql_bin
 
 FORMAT = {"format": "satudata-backup", "version": 1}
 HEAD, MANIFEST = "satudata.json", "manifest.json"
@@ -233,16 +233,18 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
                     raise
         say("Copying the databases")
         ckan = _dump(portal, "ckan", snapshots["ckan"], scratch)
-        main.execute("SELECT coalesce(max(seq), 0) FROM satudata_anchor")
+        main.execute("SELECT coalesce(max(seq), 0) FROM public.satudata_anchor")
         anchors = main.fetchone()[0]
-        main.execute("SELECT version_num FROM satudata_trenggalek_alembic_version")
+        main.execute("SELECT version_num FROM public.satudata_trenggalek_alembic_version")
         migration = main.fetchone()[0]
-        main.execute("SELECT sum(pg_database_size(datname)) FROM pg_database"
-                     " WHERE datname IN ('ckan', 'datastore')")  # fmt: skip
-        databases = int(main.fetchone()[0])
+        databases = 0
+        for cursor in (main, store):
+            cursor.execute("SELECT pg_database_size(current_database())")
+            databases += cursor.fetchone()[0]
         main.execute(
-            "SELECT sha256 FROM satudata_file UNION SELECT f->>'sha256' FROM satudata_publication p"
-            " JOIN package ON package.id = p.package_id, jsonb_array_elements(p.files) f"
+            "SELECT sha256 FROM public.satudata_file UNION"
+            " SELECT f->>'sha256' FROM public.satudata_publication p"
+            " JOIN public.package ON package.id = p.package_id, jsonb_array_elements(p.files) f"
         )
         wanted = {row[0].strip() for row in main.fetchall()}
         archive.add_text(
@@ -276,13 +278,24 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
         return _add_storage(portal.data / "storage", archive, wanted)
 
 
+def _login(portal: Installation, database: str) -> tuple[str, str]:
+    """The role that owns a database or its copy, and its password.
+
+    No superuser: what a dump holds (functions, checks of columns) is run as whoever reads it.
+    """
+    owner = OWNERS[database.partition("_")[0]]
+    return owner, portal.secrets[ROLES[owner]]
+
+
 def _connect(portal: Installation, database: str) -> Any:
+    user, password = _login(portal, database)
     return psycopg2.connect(
         host="127.0.0.1",
         port=portal.ports["postgresql"],
-        user="postgres",
-        password=portal.secrets["postgres"],
+        user=user,
+        password=password,
         dbname=database,
+        options="-c search_path=pg_catalog",
     )
 
 
@@ -293,7 +306,9 @@ def _snapshots(main: Any, store: Any, now: Any) -> dict[str, str]:
     table in the other: when no state changed meanwhile, every state tells the truth of its table,
     or says that a load is under way, which is then done again.
     """
-    states = "SELECT md5(string_agg(t::text, ',' ORDER BY resource_id)) FROM satudata_table t"
+    states = (
+        "SELECT md5(string_agg(t::text, ',' ORDER BY resource_id)) FROM public.satudata_table t"
+    )
     while True:
         names = {}
         for name, cursor in (("ckan", main), ("datastore", store)):
@@ -318,15 +333,16 @@ def _dump(portal: Installation, database: str, snapshot: str, scratch: Path) -> 
 def _postgresql(
     portal: Installation, command: list[str], database: str, **streams: IO[bytes]
 ) -> None:
-    """Runs a program of PostgreSQL on a database, as its superuser."""
+    """Runs a program of PostgreSQL on a database, as the owner of it."""
     program, *options = command
+    user, password = _login(portal, database)
     done = subprocess.run(
         [postgresql_bin() / program, "-h", "127.0.0.1", "-p", str(portal.ports["postgresql"]),
-         "-U", "postgres", "-d", database, *options],
+         "-U", user, "-d", database, *options],
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **streams},
         stderr=subprocess.PIPE,
         cwd=portal.tmp,
-        env=portal.environment(PGPASSWORD=portal.secrets["postgres"]),
+        env=portal.environment(PGPASSWORD=password),
         **portal.identity,
     )  # fmt: skip
     if done.returncode:
@@ -427,7 +443,7 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
     portal.migrate()
     # What waited to be mailed when the copy was made may have been mailed since.
     portal.sql(
-        "UPDATE satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
+        "UPDATE public.satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
         " WHERE mail IN ('antre', 'mengirim')",
         "ckan",
     )
@@ -480,35 +496,45 @@ def _unpack(portal: Installation, path: Path, folder: Path) -> dict[str, str]:
 
 def fill(portal: Installation, dumps: dict[str, Path]) -> None:
     """Makes `<database>_restored` of each dump, beside the databases that are in use."""
-    for name, owner in (("ckan", "ckan_owner"), ("datastore", "ckan")):
+    for name, owner in OWNERS.items():
         portal.sql(f"DROP DATABASE IF EXISTS {name}_restored WITH (FORCE)")
         portal.sql(f"CREATE DATABASE {name}_restored OWNER {owner}")
 
     def run(name: str, *sections: str) -> None:
         with dumps[name].open("rb") as stream:
             options = [f"--section={section}" for section in sections]
-            command = ["pg_restore", "--exit-on-error", *options]
+            command = ["pg_restore", "--exit-on-error", "--no-owner", *options]
             _postgresql(portal, command, f"{name}_restored", stdin=stream)
 
     run("datastore", "pre-data", "data", "post-data")
     run("ckan", "pre-data", "data")
-    there = portal.sql(
-        "SELECT coalesce(string_agg(quote_literal(relname), ','), '''''') FROM pg_class"
-        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+    there = _rows(
+        portal,
         "datastore_restored",
-    ).strip()
-    # Numbers of transactions mean something in the cluster that gave them; a later transaction of
-    # this one must not pass for the one that wrote an old event. And what was being loaded isn't.
-    portal.sql(
-        "UPDATE satudata_event SET xid = -abs(xid);"
-        "UPDATE satudata_table SET state = 'antre', updated = 'epoch'"
-        " WHERE state IN ('antre', 'memuat')"
-        f" OR state = 'termuat' AND resource_id NOT IN ({there})",
-        "ckan_restored",
+        "SELECT relname::text FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
     )
+    with contextlib.closing(_connect(portal, "ckan_restored")) as main, main, main.cursor() as now:
+        # Numbers of transactions mean something in the cluster that gave them; a later transaction
+        # of this one must not pass for the one that wrote an old event. And what was being loaded
+        # isn't.
+        now.execute(
+            "UPDATE public.satudata_event SET xid = -abs(xid);"
+            "UPDATE public.satudata_table SET state = 'antre', updated = 'epoch'"
+            " WHERE state IN ('antre', 'memuat')"
+            " OR state = 'termuat' AND resource_id <> ALL (%s::text[])",
+            ([name for (name,) in there],),
+        )
     # Here come the triggers, which let nobody do that.
     run("ckan", "post-data")
     portal.sql((CODE / "deploy/roles.sql").read_text(), "ckan_restored")
+
+
+def _rows(portal: Installation, database: str, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(_connect(portal, database)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def _swap(portal: Installation) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import backup
 import ckan.model as core
+import ckan.plugins.toolkit as tk
 import portal
 import pytest
 import sqlalchemy as sa
@@ -133,6 +134,71 @@ def test_backup_while_people_work(
             count = sa.text(f'SELECT count(*) FROM "{row.resource_id}"')
             assert connection.scalar(count) == row.rows > 0
     store.dispose()
+
+
+#: What the role that serves leaves in its own database; whoever calls it makes it the owner of CKAN's.
+TRAPS = """
+CREATE FUNCTION public.satudata_jebakan() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN GRANT ckan_owner TO ckan; EXCEPTION WHEN OTHERS THEN NULL; END $$;
+CREATE FUNCTION public.quote_ident(name) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.satudata_jebakan(); RETURN pg_catalog.quote_ident($1::text); END $$;
+CREATE FUNCTION public.quote_literal(name) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.satudata_jebakan(); RETURN pg_catalog.quote_literal($1::text); END $$;
+CREATE FUNCTION public.cek(int) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN PERFORM public.satudata_jebakan(); RETURN true; END $$;
+CREATE TABLE public.umpan (a int CHECK (public.cek(a)), _full_text tsvector);
+INSERT INTO public.umpan VALUES (1);
+"""
+NO_TRAPS = """
+DROP TABLE public.umpan;
+DROP FUNCTION public.cek, public.quote_ident, public.quote_literal, public.satudata_jebakan;
+"""
+
+
+@pytest.fixture
+def traps(installation: portal.TestPortal) -> Iterator[Callable[[], None]]:
+    """Functions that wait for a superuser in the DataStore; says that none has come."""
+    store = sa.create_engine(tk.config["ckan.datastore.write_url"])
+
+    def run(statements: str) -> None:
+        with store.begin() as connection:
+            connection.exec_driver_sql(statements)
+
+    def unsprung() -> None:
+        assert not installation.sql(
+            "SELECT 1 FROM pg_auth_members WHERE roleid = 'ckan_owner'::regrole"
+        )
+
+    run(TRAPS)
+    yield unsprung
+    run(NO_TRAPS)
+    store.dispose()
+    installation.sql("REVOKE ckan_owner FROM ckan")
+
+
+def test_migration_runs_nothing_of_the_role_that_serves(
+    installation: portal.TestPortal, traps: Callable[[], None]
+) -> None:
+    core.Session.remove()
+    installation.migrate()
+    traps()
+    # What only a superuser may: the DataStore's reader has no business in CKAN's database.
+    assert installation.sql(
+        "SELECT has_database_privilege('datastore', 'ckan', 'CONNECT'),"
+        " has_database_privilege('ckan', 'ckan', 'CONNECT')"
+    ).strip() == "f|t"
+
+
+def test_restore_runs_nothing_of_the_role_that_serves(
+    installation: portal.TestPortal, folder: Path, world: World, traps: Callable[[], None]
+) -> None:
+    core.Session.remove()
+    backup.make(installation, folder / "a.tar.gz")
+    for member, stream in backup._members(folder / "a.tar.gz"):
+        if member.name in backup.DUMPS.values():
+            (folder / member.name).write_bytes(stream.read())
+    backup.fill(installation, {name: folder / member for name, member in backup.DUMPS.items()})
+    traps()
 
 
 def test_nothing_is_collected_meanwhile(
