@@ -104,11 +104,10 @@ def problems() -> list[str]:
 
 def _database() -> Iterator[str]:
     connection = core.Session.connection()
-    for thing in ddl.missing(connection):
-        yield (
-            f"{thing} is missing or altered: run `ckan db upgrade -p satudata_trenggalek`"
-            " as owner of the tables"
-        )
+    for thing, cure in ddl.faults(connection).items():
+        what = "does not belong there" if cure else "is missing or altered"
+        cure = cure or "ckan db upgrade -p satudata_trenggalek"
+        yield f"{thing} {what}: run `{cure}` as owner of the tables"
     yield from roles.excess(connection)
     if audit.late():
         yield (

@@ -15,9 +15,9 @@ import pytest
 import sqlalchemy as sa
 from ckan.lib import files as core_files
 
+from ckanext.satudata_trenggalek import audit, peran
 from ckanext.satudata_trenggalek import config as options
 from ckanext.satudata_trenggalek import doctor as examination
-from ckanext.satudata_trenggalek import peran
 from ckanext.satudata_trenggalek.model import ddl
 from tests.world import World
 
@@ -25,12 +25,14 @@ Doctor = Callable[[], list[str]]
 NAME = examination.NAME
 
 
-@pytest.fixture(autouse=True)
-def _anchored(world: World) -> None:
-    from ckanext.satudata_trenggalek import audit
-
+def _anchor() -> None:
     core.Session.remove()
     audit.anchor()
+
+
+@pytest.fixture(autouse=True)
+def _anchored(world: World) -> None:
+    _anchor()
 
 
 def test_every_door_is_closed(doctor: Doctor) -> None:
@@ -211,8 +213,26 @@ def test_public_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None
         ("CREATE OR REPLACE FUNCTION satudata_event_now(pkg text, names text[]) RETURNS boolean"
          " LANGUAGE plpgsql AS 'BEGIN RETURN true; END'", "function satudata_event_now"),
         ("DROP FUNCTION satudata_guard_record CASCADE", "function satudata_guard_record"),
+        ("CREATE OR REPLACE TRIGGER satudata_guard BEFORE INSERT OR UPDATE OF license_id OR DELETE"
+         " ON package FOR EACH ROW EXECUTE FUNCTION satudata_guard_package();"
+         "ALTER TABLE package ENABLE ALWAYS TRIGGER satudata_guard",
+         "trigger satudata_guard on package"),
+        ("CREATE OR REPLACE TRIGGER satudata_guard BEFORE INSERT OR UPDATE OR DELETE"
+         " ON resource FOR EACH ROW WHEN (false) EXECUTE FUNCTION satudata_guard_resource();"
+         "ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard",
+         "trigger satudata_guard on resource"),
+        ("DROP TRIGGER satudata_agree ON satudata_status; CREATE CONSTRAINT TRIGGER satudata_agree"
+         " AFTER INSERT OR UPDATE ON satudata_status DEFERRABLE FOR EACH ROW"
+         " EXECUTE FUNCTION satudata_agree_status();"
+         "ALTER TABLE satudata_status ENABLE ALWAYS TRIGGER satudata_agree",
+         "trigger satudata_agree on satudata_status"),
+        *((f"ALTER FUNCTION satudata_guard_package() {how}", "function satudata_guard_package")
+          for how in ("SET search_path = evil, public", "IMMUTABLE", "STRICT", "SECURITY DEFINER")),
+        ("ALTER FUNCTION satudata_event_now(text, text[]) PARALLEL SAFE",
+         "function satudata_event_now"),
     ],
-    ids=["disabled", "not always", "dropped", "altered", "function dropped"],
+    ids=["disabled", "not always", "dropped", "altered", "function dropped", "columns", "when",
+         "not deferred", "search_path", "immutable", "strict", "definer", "parallel"],
 )  # fmt: skip
 def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> None:
     core.Session.remove()
@@ -234,6 +254,79 @@ def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> No
         with owner.begin() as connection:
             ddl.install(connection)
     assert doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE FUNCTION jebakan() RETURNS trigger LANGUAGE plpgsql AS"
+         " 'BEGIN NEW.private := false; RETURN NEW; END';"
+         "CREATE TRIGGER zz BEFORE UPDATE ON package FOR EACH ROW EXECUTE FUNCTION jebakan()",
+         "trigger zz on package does not belong there: run `DROP TRIGGER zz ON package`"),
+        ("CREATE RULE r AS ON DELETE TO satudata_event DO INSTEAD NOTHING",
+         "rule r on satudata_event does not belong there: run `DROP RULE r ON satudata_event`"),
+        ("ALTER TABLE satudata_comment ENABLE ROW LEVEL SECURITY",
+         "run `ALTER TABLE satudata_comment DISABLE ROW LEVEL SECURITY,"
+         " NO FORCE ROW LEVEL SECURITY`"),
+        ("CREATE TABLE anak () INHERITS (package)", "run `ALTER TABLE anak NO INHERIT package`"),
+        ("CREATE FUNCTION satudata_touch(pkg varchar, what text) RETURNS void LANGUAGE sql AS ''",
+         "run `DROP ROUTINE satudata_touch(character varying,text)`"),
+    ],
+    ids=["trigger", "rule", "row security", "child", "overload"],
+)  # fmt: skip
+def test_what_stands_beside_the_gate(
+    doctor: Doctor, owner: sa.Engine, world: World, made: str, told: str
+) -> None:
+    """It is told with the statement that removes it; until then nothing is published."""
+    core.Session.remove()
+    verified = world.standing("terverifikasi")
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(made)
+    problems = [problem for problem in doctor() if told in problem]
+    try:
+        assert len(problems) == 1
+        with pytest.raises(tk.ValidationError, match="Gerbang publikasi"):
+            world.move("walidata", verified, "terbitkan")
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            for problem in problems:
+                connection.exec_driver_sql(problem.split("`")[1])
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS jebakan; DROP TABLE IF EXISTS anak")
+    _anchor()
+    assert doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE FUNCTION jebakan(t text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER"
+         " AS 'BEGIN EXECUTE t; END'",
+         "`REVOKE EXECUTE ON ROUTINE jebakan(text) FROM PUBLIC, ckan`"),
+        ("GRANT SELECT ON package TO PUBLIC",
+         "`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC`"),
+        ("GRANT SELECT (title) ON package TO PUBLIC",
+         "`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC`"),
+    ],
+    ids=["definer", "everybody", "column"],
+)  # fmt: skip
+def test_right_that_leads_around(doctor: Doctor, owner: sa.Engine, made: str, told: str) -> None:
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(made)
+    try:
+        problems = [problem for problem in doctor() if told in problem]
+        assert len(problems) == 1
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql(problems[0].split("`")[1])
+        assert doctor() == []
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS jebakan")
+            connection.exec_driver_sql("REVOKE ALL ON package FROM PUBLIC")
 
 
 def test_solr(doctor: Doctor, plain_solr: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,8 +351,5 @@ def test_people(world: World, doctor: Doctor) -> None:
     finally:
         world.call("organization_member_delete", "admin", id="dinkes", username="admin")
     assert peran.holders(peran.Peran.WALIDATA)
-    from ckanext.satudata_trenggalek import audit
-
-    core.Session.remove()
-    audit.anchor()
+    _anchor()
     assert doctor() == []

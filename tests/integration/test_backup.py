@@ -136,7 +136,7 @@ def test_backup_while_people_work(
     store.dispose()
 
 
-#: What the role that serves leaves in its own database; whoever calls it makes it the owner of CKAN's.
+#: What the role that serves leaves in its own database: who calls it makes it the owner of CKAN's.
 TRAPS = """
 CREATE FUNCTION public.satudata_jebakan() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN GRANT ckan_owner TO ckan; EXCEPTION WHEN OTHERS THEN NULL; END $$;
