@@ -101,6 +101,8 @@ OPEN: dict[str, tuple[Any, str]] = {
     ),
     "scheming.organization_schemas": ([], "set `scheming.organization_schemas = "),
     "scheming.group_schemas": ([], "set `scheming.group_schemas = "),
+    "licenses_group_url": ("https://example.org/licences.json", "set `licenses_group_url = `"),
+    "extra_template_paths": ("/srv/templat", "set `extra_template_paths = `"),
     "solr_url": ("http://127.0.0.1:9/solr/ckan", "check `solr_url`"),
     "ckan.redis.url": ("redis://127.0.0.1:9/0", "check `ckan.redis.url`"),
 }  # fmt: skip
@@ -329,12 +331,64 @@ def test_right_that_leads_around(doctor: Doctor, owner: sa.Engine, made: str, to
             connection.exec_driver_sql("REVOKE ALL ON package FROM PUBLIC")
 
 
+def test_licences_in_a_file(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tk.config, "licenses_group_url", "file:///etc/ckan/licences.json")
+    assert doctor() == []
+    monkeypatch.setitem(tk.config, "licenses_group_url", "file://example.org/licences.json")
+    assert ["example.org" in problem for problem in doctor()] == [True]
+
+
+@pytest.mark.parametrize("how", ["writer", "grant", "nobody"])
+def test_reader_of_the_datastore(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The role that reads tables is another than the one that writes them, and may not write."""
+    read, write = (tk.config[f"ckan.datastore.{name}_url"] for name in ("read", "write"))
+    store = sa.create_engine(write)
+    told = "set `ckan.datastore.read_url` to a role of its own"
+    if how == "writer":
+        monkeypatch.setitem(tk.config, "ckan.datastore.read_url", write)
+    elif how == "nobody":
+        nobody = sa.make_url(read).set(password="bukan")
+        monkeypatch.setitem(
+            tk.config, "ckan.datastore.read_url", nobody.render_as_string(hide_password=False)
+        )
+        told = "check `ckan.datastore.read_url`"
+    else:
+        with store.begin() as connection:
+            connection.exec_driver_sql("GRANT DELETE ON _table_stats TO datastore")
+    try:
+        assert [told in problem for problem in doctor()] == [True]
+    finally:
+        with store.begin() as connection:
+            connection.exec_driver_sql("REVOKE DELETE ON _table_stats FROM datastore")
+        store.dispose()
+
+
 def test_solr(doctor: Doctor, plain_solr: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tk.config, "solr_url", plain_solr)
     told = doctor()
     assert len(told) == 3 and '<similarity class="solr.BooleanSimilarityFactory"/>' in told[2]
-    for problem, what in zip(told, ("joins", "macros"), strict=False):
+    for problem, what in zip(told, ("join", "macros"), strict=False):
         assert what in problem and "deploy/solr/solrconfig.xml" in problem
+    for name in ("func", "frange", "graph", "parent", "xmlparser", "surround", "mlt", "boost"):
+        assert name in told[0]
+
+
+def test_solr_that_closes_only_joins(
+    doctor: Doctor, cut_solr: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tk.config, "solr_url", cut_solr(r'<queryParser name="(?!join").*?/>'))
+    (told,) = doctor()
+    assert "(boost, child, " in told and "join" not in told and "xmlparser" in told
+
+
+def test_solr_without_the_settings_at_hand(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examination, "_solrconfig", lambda: "")
+    (told,) = doctor()
+    assert "run this where deploy/solr/solrconfig.xml lies" in told
 
 
 def test_people(world: World, doctor: Doctor) -> None:
