@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -41,6 +42,8 @@ DUMPS = {"ckan": "ckan.dump", "datastore": "datastore.dump"}
 COLLECTING, ANCHORING = 0x5D22, 0x5D21
 #: Folders of the storage that CKAN makes anew, and the one of uploads that are under way.
 TRANSIENT = ("webassets", "webassets-server", "resources/tmp")
+#: Members that lie under their own SHA-256: `location` of ckanext/satudata_trenggalek/files.py.
+CONTENT = re.compile(r"storage/resources/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}")
 MIGRATIONS = "ckanext/satudata_trenggalek/migration/satudata_trenggalek/versions"
 
 
@@ -391,7 +394,8 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
         yes: the operator has said that present data may go.
 
     Returns:
-        what the audit found wrong with what was restored.
+        what is wrong with what was restored: content that is not what its name says, datasets that
+        are public again, what the audit found.
 
     Raises:
         Problem: saying what to do.
@@ -430,13 +434,20 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
             f" postgresql-{backup['postgresql']}, and restore into a new SATUDATA_HOME."
         )
     portal.databases()
-    with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as folder:
-        kept = _unpack(portal, path, Path(folder))
+    with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as name:
+        folder = Path(name)
+        kept, problems = _unpack(portal, path, folder)
         say("Filling the databases")
-        fill(portal, {name: Path(folder) / member for name, member in DUMPS.items()})
-    # From here on to the end `up` sends back to here: what is restored belongs together.
-    portal.save("state.json", {"restoring": str(path.absolute())})
-    _swap(portal)
+        fill(portal, {name: folder / member for name, member in DUMPS.items()})
+        withdrawn, told = _withdrawn(portal)
+        _place(portal, folder / "storage", content=True)
+        # From here on to the end `up` sends back to here: what is restored belongs together.
+        portal.save(
+            "state.json", {"restoring": str(path.absolute()), "withdrawn": sorted(withdrawn)}
+        )
+        _swap(portal)
+        _place(portal, folder / "storage", content=False)
+    problems += told
     _settle(portal, kept)
     say("Setting up CKAN")
     portal.settings()
@@ -449,7 +460,7 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
     )
     if others := _other_settings(kept["ckan.ini"], portal):
         print(f"Settings that were others than those of deploy/options.ini: {', '.join(others)}")
-    problems = _index_and_verify(portal)
+    problems += _index_and_verify(portal)
     portal.save("state.json", {"fingerprint": portal.fingerprint()})
     portal.start(portal.web(), portal.worker(), portal.schedule())
     if problems:
@@ -466,32 +477,93 @@ def _migrations() -> set[str]:
     return {path.name.split("_")[0] for path in (CODE / MIGRATIONS).glob("*.py")}
 
 
-def _unpack(portal: Installation, path: Path, folder: Path) -> dict[str, str]:
-    """Puts dumps into a folder and files of the storage where they belong.
+def _unpack(
+    portal: Installation, path: Path, folder: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Puts dumps and files of the storage into a folder.
 
     Returns:
-        the other members as text.
+        the other members as text, and what content is left out since it is not what its name says.
     """
     kept: dict[str, str] = {}
-    storage = portal.data / "storage"
+    problems = []
     for member, stream in _members(path):
-        if member.name in DUMPS.values():
-            with (folder / member.name).open("wb") as out:
+        if member.name in DUMPS.values() or member.name.startswith("storage/"):
+            goal = folder / member.name
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            with goal.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1 << 20)
-        elif member.name.startswith("storage/"):
-            goal = storage / PurePosixPath(member.name).relative_to("storage")
-            for above in reversed(goal.relative_to(storage).parents):
-                if not (storage / above).is_dir():
-                    portal.give(storage / above)
-            part = folder / "part"
-            with part.open("wb") as out:
-                shutil.copyfileobj(stream, out, 1 << 20)
-            os.chown(part, portal.user.pw_uid, portal.user.pw_gid)
-            part.chmod(0o660)
-            part.replace(goal)
+            os.chown(goal, portal.user.pw_uid, portal.user.pw_gid)
+            goal.chmod(0o660)
+            if CONTENT.fullmatch(member.name) and stream.digest.hexdigest() != goal.name:
+                goal.unlink()
+                problems.append(f"the content {goal.name} is damaged in the backup and left out")
         else:
             kept[member.name] = stream.read().decode()
-    return kept
+    return kept, problems
+
+
+def _place(portal: Installation, unpacked: Path, content: bool) -> None:
+    """Moves files to where they belong in the storage: content by its hash, or all others.
+
+    Content is only added, and takes the place of none but damaged one.
+    """
+    storage = portal.data / "storage"
+    for path in sorted(unpacked.rglob("*")):
+        name = path.relative_to(unpacked)
+        addressed = CONTENT.fullmatch(f"storage/{name.as_posix()}") is not None
+        goal = storage / name
+        if path.is_dir() or addressed != content or (content and _whole(goal)):
+            continue
+        for above in reversed(name.parents):
+            if not (storage / above).is_dir():
+                portal.give(storage / above)
+        path.replace(goal)
+
+
+def _whole(path: Path) -> bool:
+    """Whether content is there and is what its name says."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        reader = _Hashing(stream)
+        while reader.read(1 << 20):
+            pass
+    return reader.digest.hexdigest() == path.name
+
+
+#: The versions that the public sees, with the names of their datasets.
+_PUBLIC = (
+    "SELECT p.id, u.version, p.name FROM public.package p"
+    " JOIN public.satudata_publication u ON u.package_id = p.id"
+    " WHERE NOT p.private AND u.withdrawn_at IS NULL ORDER BY p.name"
+)
+
+
+def _withdrawn(portal: Installation) -> tuple[set[tuple[str, int]], list[str]]:
+    """What the restored database shows to the public and the present one no longer does.
+
+    Returns:
+        id and version of each, also of those that an interrupted restore found, whose present is
+        that restore; and what is to be done about them.
+    """
+    restored = _rows(portal, "ckan_restored", _PUBLIC)
+    known = {(id_, version) for id_, version in portal.load("state.json").get("withdrawn", [])}
+    # Of a new installation nothing was withdrawn.
+    present, problems = restored, []
+    try:
+        if _rows(portal, "ckan", "SELECT to_regclass('public.satudata_publication')")[0][0]:
+            present = _rows(portal, "ckan", _PUBLIC)
+    except psycopg2.Error as error:
+        problems = [f"datasets withdrawn after the backup may be public again: {gist(str(error))}"]
+    shown = {row[:2] for row in present} - known
+    again = [row for row in restored if row[:2] not in shown]
+    problems += [
+        f"the dataset {name} is public again, which was withdrawn after the backup: withdraw it"
+        " (tarik) once more"
+        for _id, _version, name in again
+    ]
+    return known | {row[:2] for row in again}, problems
 
 
 def fill(portal: Installation, dumps: dict[str, Path]) -> None:
