@@ -457,6 +457,7 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
         "UPDATE public.satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
         " WHERE mail IN ('antre', 'mengirim')",
         "ckan",
+        OWNERS["ckan"],
     )
     if others := _other_settings(kept["ckan.ini"], portal):
         print(f"Settings that were others than those of deploy/options.ini: {', '.join(others)}")
