@@ -17,6 +17,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -31,7 +32,7 @@ from typing import IO, Any
 import psycopg2
 from home import BIN
 from processes import Problem, gist, say
-from services import CODE, Installation, postgresql_bin
+from services import CODE, OWNERS, ROLES, Installation, postgresql_bin
 
 FORMAT = {"format": "satudata-backup", "version": 1}
 HEAD, MANIFEST = "satudata.json", "manifest.json"
@@ -41,6 +42,8 @@ DUMPS = {"ckan": "ckan.dump", "datastore": "datastore.dump"}
 COLLECTING, ANCHORING = 0x5D22, 0x5D21
 #: Folders of the storage that CKAN makes anew, and the one of uploads that are under way.
 TRANSIENT = ("webassets", "webassets-server", "resources/tmp")
+#: Members that lie under their own SHA-256: `location` of ckanext/satudata_trenggalek/files.py.
+CONTENT = re.compile(r"storage/resources/([0-9a-f]{2})/([0-9a-f]{2})/\1\2[0-9a-f]{60}")
 MIGRATIONS = "ckanext/satudata_trenggalek/migration/satudata_trenggalek/versions"
 
 
@@ -233,16 +236,18 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
                     raise
         say("Copying the databases")
         ckan = _dump(portal, "ckan", snapshots["ckan"], scratch)
-        main.execute("SELECT coalesce(max(seq), 0) FROM satudata_anchor")
+        main.execute("SELECT coalesce(max(seq), 0) FROM public.satudata_anchor")
         anchors = main.fetchone()[0]
-        main.execute("SELECT version_num FROM satudata_trenggalek_alembic_version")
+        main.execute("SELECT version_num FROM public.satudata_trenggalek_alembic_version")
         migration = main.fetchone()[0]
-        main.execute("SELECT sum(pg_database_size(datname)) FROM pg_database"
-                     " WHERE datname IN ('ckan', 'datastore')")  # fmt: skip
-        databases = int(main.fetchone()[0])
+        databases = 0
+        for cursor in (main, store):
+            cursor.execute("SELECT pg_database_size(current_database())")
+            databases += cursor.fetchone()[0]
         main.execute(
-            "SELECT sha256 FROM satudata_file UNION SELECT f->>'sha256' FROM satudata_publication p"
-            " JOIN package ON package.id = p.package_id, jsonb_array_elements(p.files) f"
+            "SELECT sha256 FROM public.satudata_file UNION"
+            " SELECT f->>'sha256' FROM public.satudata_publication p"
+            " JOIN public.package ON package.id = p.package_id, jsonb_array_elements(p.files) f"
         )
         wanted = {row[0].strip() for row in main.fetchall()}
         archive.add_text(
@@ -276,13 +281,24 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
         return _add_storage(portal.data / "storage", archive, wanted)
 
 
+def _login(portal: Installation, database: str) -> tuple[str, str]:
+    """The role that owns a database or its copy, and its password.
+
+    No superuser: what a dump holds (functions, checks of columns) is run as whoever reads it.
+    """
+    owner = OWNERS[database.partition("_")[0]]
+    return owner, portal.secrets[ROLES[owner]]
+
+
 def _connect(portal: Installation, database: str) -> Any:
+    user, password = _login(portal, database)
     return psycopg2.connect(
         host="127.0.0.1",
         port=portal.ports["postgresql"],
-        user="postgres",
-        password=portal.secrets["postgres"],
+        user=user,
+        password=password,
         dbname=database,
+        options="-c search_path=pg_catalog",
     )
 
 
@@ -293,7 +309,9 @@ def _snapshots(main: Any, store: Any, now: Any) -> dict[str, str]:
     table in the other: when no state changed meanwhile, every state tells the truth of its table,
     or says that a load is under way, which is then done again.
     """
-    states = "SELECT md5(string_agg(t::text, ',' ORDER BY resource_id)) FROM satudata_table t"
+    states = (
+        "SELECT md5(string_agg(t::text, ',' ORDER BY resource_id)) FROM public.satudata_table t"
+    )
     while True:
         names = {}
         for name, cursor in (("ckan", main), ("datastore", store)):
@@ -318,15 +336,16 @@ def _dump(portal: Installation, database: str, snapshot: str, scratch: Path) -> 
 def _postgresql(
     portal: Installation, command: list[str], database: str, **streams: IO[bytes]
 ) -> None:
-    """Runs a program of PostgreSQL on a database, as its superuser."""
+    """Runs a program of PostgreSQL on a database, as the owner of it."""
     program, *options = command
+    user, password = _login(portal, database)
     done = subprocess.run(
         [postgresql_bin() / program, "-h", "127.0.0.1", "-p", str(portal.ports["postgresql"]),
-         "-U", "postgres", "-d", database, *options],
+         "-U", user, "-d", database, *options],
         **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, **streams},
         stderr=subprocess.PIPE,
         cwd=portal.tmp,
-        env=portal.environment(PGPASSWORD=portal.secrets["postgres"]),
+        env=portal.environment(PGPASSWORD=password),
         **portal.identity,
     )  # fmt: skip
     if done.returncode:
@@ -375,7 +394,8 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
         yes: the operator has said that present data may go.
 
     Returns:
-        what the audit found wrong with what was restored.
+        what is wrong with what was restored: content that is not what its name says, datasets that
+        are public again, what the audit found.
 
     Raises:
         Problem: saying what to do.
@@ -414,26 +434,34 @@ def restore(portal: Installation, path: Path, yes: bool) -> list[str]:
             f" postgresql-{backup['postgresql']}, and restore into a new SATUDATA_HOME."
         )
     portal.databases()
-    with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as folder:
-        kept = _unpack(portal, path, Path(folder))
+    with tempfile.TemporaryDirectory(dir=portal.home, prefix="restore.") as name:
+        folder = Path(name)
+        kept, problems = _unpack(portal, path, folder)
         say("Filling the databases")
-        fill(portal, {name: Path(folder) / member for name, member in DUMPS.items()})
-    # From here on to the end `up` sends back to here: what is restored belongs together.
-    portal.save("state.json", {"restoring": str(path.absolute())})
-    _swap(portal)
+        fill(portal, {name: folder / member for name, member in DUMPS.items()})
+        withdrawn, told = _withdrawn(portal)
+        _place(portal, folder / "storage", content=True)
+        # From here on to the end `up` sends back to here: what is restored belongs together.
+        portal.save(
+            "state.json", {"restoring": str(path.absolute()), "withdrawn": sorted(withdrawn)}
+        )
+        _swap(portal)
+        _place(portal, folder / "storage", content=False)
+    problems += told
     _settle(portal, kept)
     say("Setting up CKAN")
     portal.settings()
     portal.migrate()
     # What waited to be mailed when the copy was made may have been mailed since.
     portal.sql(
-        "UPDATE satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
+        "UPDATE public.satudata_outbox SET mail = 'batal', reason = 'restored from a backup'"
         " WHERE mail IN ('antre', 'mengirim')",
         "ckan",
+        OWNERS["ckan"],
     )
     if others := _other_settings(kept["ckan.ini"], portal):
         print(f"Settings that were others than those of deploy/options.ini: {', '.join(others)}")
-    problems = _index_and_verify(portal)
+    problems += _index_and_verify(portal)
     portal.save("state.json", {"fingerprint": portal.fingerprint()})
     portal.start(portal.web(), portal.worker(), portal.schedule())
     if problems:
@@ -450,65 +478,136 @@ def _migrations() -> set[str]:
     return {path.name.split("_")[0] for path in (CODE / MIGRATIONS).glob("*.py")}
 
 
-def _unpack(portal: Installation, path: Path, folder: Path) -> dict[str, str]:
-    """Puts dumps into a folder and files of the storage where they belong.
+def _unpack(
+    portal: Installation, path: Path, folder: Path
+) -> tuple[dict[str, str], list[str]]:
+    """Puts dumps and files of the storage into a folder.
 
     Returns:
-        the other members as text.
+        the other members as text, and what content is left out since it is not what its name says.
     """
     kept: dict[str, str] = {}
-    storage = portal.data / "storage"
+    problems = []
     for member, stream in _members(path):
-        if member.name in DUMPS.values():
-            with (folder / member.name).open("wb") as out:
+        if member.name in DUMPS.values() or member.name.startswith("storage/"):
+            goal = folder / member.name
+            goal.parent.mkdir(parents=True, exist_ok=True)
+            with goal.open("wb") as out:
                 shutil.copyfileobj(stream, out, 1 << 20)
-        elif member.name.startswith("storage/"):
-            goal = storage / PurePosixPath(member.name).relative_to("storage")
-            for above in reversed(goal.relative_to(storage).parents):
-                if not (storage / above).is_dir():
-                    portal.give(storage / above)
-            part = folder / "part"
-            with part.open("wb") as out:
-                shutil.copyfileobj(stream, out, 1 << 20)
-            os.chown(part, portal.user.pw_uid, portal.user.pw_gid)
-            part.chmod(0o660)
-            part.replace(goal)
+            os.chown(goal, portal.user.pw_uid, portal.user.pw_gid)
+            goal.chmod(0o660)
+            if CONTENT.fullmatch(member.name) and stream.digest.hexdigest() != goal.name:
+                goal.unlink()
+                problems.append(f"the content {goal.name} is damaged in the backup and left out")
         else:
             kept[member.name] = stream.read().decode()
-    return kept
+    return kept, problems
+
+
+def _place(portal: Installation, unpacked: Path, content: bool) -> None:
+    """Moves files to where they belong in the storage: content by its hash, or all others.
+
+    Content is only added, and takes the place of none but damaged one.
+    """
+    storage = portal.data / "storage"
+    for path in sorted(unpacked.rglob("*")):
+        name = path.relative_to(unpacked)
+        addressed = CONTENT.fullmatch(f"storage/{name.as_posix()}") is not None
+        goal = storage / name
+        if path.is_dir() or addressed != content or (content and _whole(goal)):
+            continue
+        for above in reversed(name.parents):
+            if not (storage / above).is_dir():
+                portal.give(storage / above)
+        path.replace(goal)
+
+
+def _whole(path: Path) -> bool:
+    """Whether content is there and is what its name says."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        reader = _Hashing(stream)
+        while reader.read(1 << 20):
+            pass
+    return reader.digest.hexdigest() == path.name
+
+
+#: The versions that the public sees, with the names of their datasets.
+_PUBLIC = (
+    "SELECT p.id, u.version, p.name FROM public.package p"
+    " JOIN public.satudata_publication u ON u.package_id = p.id"
+    " WHERE NOT p.private AND u.withdrawn_at IS NULL ORDER BY p.name"
+)
+
+
+def _withdrawn(portal: Installation) -> tuple[set[tuple[str, int]], list[str]]:
+    """What the restored database shows to the public and the present one no longer does.
+
+    Returns:
+        id and version of each, also of those that an interrupted restore found, whose present is
+        that restore; and what is to be done about them.
+    """
+    restored = _rows(portal, "ckan_restored", _PUBLIC)
+    known = {(id_, version) for id_, version in portal.load("state.json").get("withdrawn", [])}
+    # Of a new installation nothing was withdrawn.
+    present, problems = restored, []
+    try:
+        if _rows(portal, "ckan", "SELECT to_regclass('public.satudata_publication')")[0][0]:
+            present = _rows(portal, "ckan", _PUBLIC)
+    except psycopg2.Error as error:
+        problems = [f"datasets withdrawn after the backup may be public again: {gist(str(error))}"]
+    shown = {row[:2] for row in present} - known
+    again = [row for row in restored if row[:2] not in shown]
+    problems += [
+        f"the dataset {name} is public again, which was withdrawn after the backup: withdraw it"
+        " (tarik) once more"
+        for _id, _version, name in again
+    ]
+    return known | {row[:2] for row in again}, problems
 
 
 def fill(portal: Installation, dumps: dict[str, Path]) -> None:
     """Makes `<database>_restored` of each dump, beside the databases that are in use."""
-    for name, owner in (("ckan", "ckan_owner"), ("datastore", "ckan")):
+    for name, owner in OWNERS.items():
         portal.sql(f"DROP DATABASE IF EXISTS {name}_restored WITH (FORCE)")
         portal.sql(f"CREATE DATABASE {name}_restored OWNER {owner}")
 
     def run(name: str, *sections: str) -> None:
         with dumps[name].open("rb") as stream:
             options = [f"--section={section}" for section in sections]
-            command = ["pg_restore", "--exit-on-error", *options]
+            command = ["pg_restore", "--exit-on-error", "--no-owner", *options]
             _postgresql(portal, command, f"{name}_restored", stdin=stream)
 
     run("datastore", "pre-data", "data", "post-data")
     run("ckan", "pre-data", "data")
-    there = portal.sql(
-        "SELECT coalesce(string_agg(quote_literal(relname), ','), '''''') FROM pg_class"
-        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
+    there = _rows(
+        portal,
         "datastore_restored",
-    ).strip()
-    # Numbers of transactions mean something in the cluster that gave them; a later transaction of
-    # this one must not pass for the one that wrote an old event. And what was being loaded isn't.
-    portal.sql(
-        "UPDATE satudata_event SET xid = -abs(xid);"
-        "UPDATE satudata_table SET state = 'antre', updated = 'epoch'"
-        " WHERE state IN ('antre', 'memuat')"
-        f" OR state = 'termuat' AND resource_id NOT IN ({there})",
-        "ckan_restored",
+        "SELECT relname::text FROM pg_class"
+        " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace",
     )
+    with contextlib.closing(_connect(portal, "ckan_restored")) as main, main, main.cursor() as now:
+        # Numbers of transactions mean something in the cluster that gave them; a later transaction
+        # of this one must not pass for the one that wrote an old event. And what was being loaded
+        # isn't.
+        now.execute(
+            "UPDATE public.satudata_event SET xid = -abs(xid);"
+            "UPDATE public.satudata_table SET state = 'antre', updated = 'epoch'"
+            " WHERE state IN ('antre', 'memuat')"
+            " OR state = 'termuat' AND resource_id <> ALL (%s::text[])",
+            ([name for (name,) in there],),
+        )
     # Here come the triggers, which let nobody do that.
     run("ckan", "post-data")
     portal.sql((CODE / "deploy/roles.sql").read_text(), "ckan_restored")
+
+
+def _rows(portal: Installation, database: str, query: str) -> list[tuple[Any, ...]]:
+    with contextlib.closing(_connect(portal, database)) as connection:
+        cursor = connection.cursor()
+        cursor.execute(query)
+        return cursor.fetchall()
 
 
 def _swap(portal: Installation) -> None:

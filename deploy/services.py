@@ -22,6 +22,11 @@ CODE = Path(os.environ.get("SATUDATA_CODE", ROOT))
 #: of results would tell.
 SIMILARITY = '<similarity class="solr.BooleanSimilarityFactory"/>'
 
+#: Role of PostgreSQL -> its password in `secrets.json`.
+ROLES = {"ckan_owner": "owner", "ckan": "ckan", "datastore": "datastore", "postgres": "postgres"}
+#: Database -> the role that owns it, and that works in it.
+OWNERS = {"ckan": "ckan_owner", "datastore": "ckan"}
+
 
 def postgresql_bin(version: str | None = None) -> Path:
     """Debian keeps several PostgreSQL versions side by side; a cluster needs its own one."""
@@ -82,21 +87,27 @@ class Installation(Home):
             ),
         )
 
-    def sql(self, statements: str, database: str = "postgres") -> str:
-        """Runs SQL as the cluster's superuser."""
+    def sql(self, statements: str, database: str = "postgres", role: str = "postgres") -> str:
+        """Runs SQL, as the cluster's superuser unless told otherwise.
+
+        In the DataStore's database nothing is run as superuser: the role that serves makes what it
+        likes there, and functions run with the rights of who calls them.
+        """
+        # What the owner of a database leaves in it stands in for nothing that a superuser calls.
+        safe = {"PGOPTIONS": "-c search_path=pg_catalog"} if role == "postgres" else {}
         return self.call(
             postgresql_bin() / "psql", "-h", "127.0.0.1", "-p", self.ports["postgresql"],
-            "-U", "postgres", "-qtAX", "-v", "ON_ERROR_STOP=1", database,
-            stdin=statements, PGPASSWORD=self.secrets["postgres"],
+            "-U", role, "-qtAX", "-v", "ON_ERROR_STOP=1", database,
+            stdin=statements, PGPASSWORD=self.secrets[ROLES[role]], **safe,
         )  # fmt: skip
 
     def databases(self) -> None:
         """Makes roles and databases where they are missing, and sets the roles' passwords."""
-        for role, secret in (("ckan_owner", "owner"), ("ckan", "ckan"), ("datastore", "datastore")):
+        for role, secret in ROLES.items():
             if not self.sql(f"SELECT 1 FROM pg_roles WHERE rolname = '{role}'"):
                 self.sql(f"CREATE ROLE {role} LOGIN")
             self.sql(f"ALTER ROLE {role} PASSWORD '{self.secrets[secret]}'")
-        for name, owner in (("ckan", "ckan_owner"), ("datastore", "ckan")):
+        for name, owner in OWNERS.items():
             if not self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"):
                 self.sql(f"CREATE DATABASE {name} OWNER {owner}")
         self.sql((CODE / "deploy/roles.sql").read_text(), "ckan")
@@ -114,7 +125,9 @@ class Installation(Home):
         for command in (("init",), ("upgrade", "-p", "satudata_trenggalek")):
             self.call(BIN / "ckan", "-c", self.ini, "db", *command,
                       CKAN_SQLALCHEMY_URL=self.owner_url())  # fmt: skip
-        self.sql(self.ckan("datastore", "set-permissions"))
+        self.sql(self.ckan("datastore", "set-permissions"), "datastore", OWNERS["datastore"])
+        # All of it that this role may not do; a new database lets everybody connect.
+        self.sql("REVOKE CONNECT ON DATABASE ckan FROM PUBLIC, datastore")
 
     def redis(self) -> Service:
         port, password = self.ports["redis"], self.secrets["redis"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +21,8 @@ from ckan.lib import files as core_files
 from ckan.lib.plugins import get_permission_labels
 from ckan.lib.redis import is_redis_available
 from ckan.lib.search.common import make_connection
+from ckanext.datastore.backend.postgres import get_read_engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ckanext.satudata_trenggalek import audit, config, mailing, maintenance, peran, reading
 from ckanext.satudata_trenggalek.model import ddl, roles
@@ -90,6 +93,7 @@ def problems() -> list[str]:
     checks = (
         _database,
         _settings,
+        _datastore,
         _secrets,
         _addresses,
         _plugins,
@@ -104,11 +108,10 @@ def problems() -> list[str]:
 
 def _database() -> Iterator[str]:
     connection = core.Session.connection()
-    for thing in ddl.missing(connection):
-        yield (
-            f"{thing} is missing or altered: run `ckan db upgrade -p satudata_trenggalek`"
-            " as owner of the tables"
-        )
+    for thing, cure in ddl.faults(connection).items():
+        what = "does not belong there" if cure else "is missing or altered"
+        cure = cure or "ckan db upgrade -p satudata_trenggalek"
+        yield f"{thing} {what}: run `{cure}` as owner of the tables"
     yield from roles.excess(connection)
     if audit.late():
         yield (
@@ -137,6 +140,48 @@ def _settings() -> Iterator[str]:
             yield f"{key} is {value!r}: set {_line(key, 'Lax')}"
     if "id" not in tk.aslist(tk.config.get("ckan.locales_offered")):
         yield "Indonesian is not offered: set `ckan.locales_offered = id en`"
+    if (licences := tk.config.get("licenses_group_url")) and not _local(licences):
+        yield (
+            f"the licences that the public reads come from {licences}: set"
+            " `licenses_group_url = ` or a file (`file:///...`)"
+        )
+    if paths := tk.config.get("extra_template_paths"):
+        yield f"pages are made by the templates in {paths}: set `extra_template_paths = `"
+
+
+def _local(address: str) -> bool:
+    """Whether an address is that of a file on this machine."""
+    parts = urlsplit(address)
+    return parts.scheme == "file" and parts.netloc in ("", "localhost")
+
+
+#: Run as the role that reads the DataStore: what it may write, and whether it is who writes.
+_READER_WRITES = """
+SELECT pg_has_role(:writer, 'MEMBER')
+    OR has_database_privilege(current_database(), 'CREATE')
+    OR EXISTS (SELECT 1 FROM pg_namespace
+               WHERE nspname !~ '^pg_' AND has_schema_privilege(oid, 'CREATE'))
+    OR EXISTS (SELECT 1 FROM pg_class
+               WHERE relkind IN ('r', 'p', 'v') AND relnamespace = 'public'::regnamespace
+                 AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE'))
+"""
+
+
+def _datastore() -> Iterator[str]:
+    """Whoever reads tables by `ckan.datastore.read_url` can't change them."""
+    key = "ckan.datastore.read_url"
+    writer = sa.make_url(tk.config["ckan.datastore.write_url"]).username
+    try:
+        with get_read_engine().connect() as connection:
+            writes = connection.scalar(sa.text(_READER_WRITES), {"writer": writer})
+    except SQLAlchemyError as error:
+        yield f"the DataStore is not read ({type(error).__name__}): check `{key}`"
+        return
+    if writes:
+        yield (
+            f"the role of {key} may write: set `{key}` to a role of its own, and its rights as"
+            " docs/operations.md says (`ckan datastore set-permissions`)"
+        )
 
 
 def _secrets() -> Iterator[str]:
@@ -253,11 +298,42 @@ def _datasets() -> Iterator[str]:
         yield f"dataset {name} is older than the gate: run `ckan satudata adopt`"
 
 
-#: What Solr must not be able to read, whoever asks.
-_OPEN_QUERIES = {
-    "{!join from=site_id to=site_id v='*:*'}": "joins, which find what is not public",
-    "*${satudata::}*": "macros, which hide a query from the checks before it",
-}
+#: Beside the package, or in the folder where the images of docker/ run.
+_SOLRCONFIG = "deploy/solr/solrconfig.xml"
+_CLOSED_PARSER = re.compile(r'<queryParser name="(\w+)" class="solr.FieldQParserPlugin"/>')
+
+
+def _solrconfig() -> str:
+    """The settings that Solr should have."""
+    for root in (Path(__file__).parents[2], Path.cwd()):
+        with suppress(OSError):
+            return (root / _SOLRCONFIG).read_text()
+    return ""
+
+
+def _queries(solr: pysolr.Solr) -> Iterator[str]:
+    """What Solr reads beyond plain queries, whoever asks, and so finds what is not public."""
+    closed = _CLOSED_PARSER.findall(_solrconfig())
+    if not closed:
+        yield f"nobody knows what Solr may read: run this where {_SOLRCONFIG} lies"
+    read = []
+    for name in closed:
+        with suppress(pysolr.SolrError):
+            told = solr.search(f"{{!{name} f=site_id v=x}}", rows=0, debug="query").debug
+            if told.get("parsedquery_toString") == "site_id:x":
+                continue
+        read.append(name)
+    if read:
+        yield (
+            f"Solr takes queries ({', '.join(read)}) that find what is not public:"
+            f" give it the settings in {_SOLRCONFIG}"
+        )
+    with suppress(pysolr.SolrError):
+        solr.search("*${satudata::}*", rows=0)
+        yield (
+            "Solr takes macros, which hide a query from the checks before it:"
+            f" give it the settings in {_SOLRCONFIG}"
+        )
 
 
 def _services() -> Iterator[str]:
@@ -265,10 +341,7 @@ def _services() -> Iterator[str]:
         solr = make_connection()
         solr.ping()
         # As deploy/services.py and docker/compose.yaml set them.
-        for asked, what in _OPEN_QUERIES.items():
-            with suppress(pysolr.SolrError):
-                solr.search(asked, rows=0)
-                yield f"Solr takes {what}: give it the settings in deploy/solr/solrconfig.xml"
+        yield from _queries(solr)
         if "BooleanSimilarity" not in solr._send_request("get", "schema/similarity"):
             yield (
                 "the order of results tells how rare words are in what is not public: put"

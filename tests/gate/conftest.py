@@ -31,8 +31,8 @@ def portal(request: pytest.FixtureRequest, world: World, app: CKANTestApp) -> Po
 
 
 @pytest.fixture
-def plain_solr() -> Iterator[str]:
-    """Address of a Solr core with CKAN's own schema, which reads all that Solr can read."""
+def cut_solr() -> Iterator[Callable[[str], str]]:
+    """Makes a Solr core whose settings lack what an expression matches; returns its address."""
     address = str(tk.config["solr_url"])
     admin = f"{address.rpartition('/')[0]}/admin/cores"
 
@@ -43,20 +43,28 @@ def plain_solr() -> Iterator[str]:
 
     here = Path(ask(action="STATUS", core="ckan")["status"]["ckan"]["instanceDir"])
     there = here.with_name("polos")
-    shutil.rmtree(there, ignore_errors=True)
-    shutil.copytree(here / "conf", there / "conf")
-    own = (Path(ckan.config.__path__[0]) / "solr/schema.xml").read_text()
-    (there / "conf/managed-schema.xml").write_text(own)
-    ours = there / "conf/solrconfig.xml"
-    text = re.sub(
-        r"<queryParser .*?/>|<lst name=.invariants.>.*?</lst>", "", ours.read_text(), flags=re.S
-    )
-    ours.write_text(text)
-    for path in (there, *there.rglob("*")):
-        shutil.chown(path, here.stat().st_uid, here.stat().st_gid)
-    ask(action="CREATE", name="polos", instanceDir=str(there))
-    yield address.replace("/ckan", "/polos")
+
+    def make(lacks: str, schema: str | None = None) -> str:
+        shutil.rmtree(there, ignore_errors=True)
+        shutil.copytree(here / "conf", there / "conf")
+        if schema:
+            (there / "conf/managed-schema.xml").write_text(schema)
+        ours = there / "conf/solrconfig.xml"
+        ours.write_text(re.sub(lacks, "", ours.read_text(), flags=re.S))
+        for path in (there, *there.rglob("*")):
+            shutil.chown(path, here.stat().st_uid, here.stat().st_gid)
+        ask(action="CREATE", name="polos", instanceDir=str(there))
+        return address.replace("/ckan", "/polos")
+
+    yield make
     ask(action="UNLOAD", core="polos", deleteInstanceDir="true", deleteDataDir="true")
+
+
+@pytest.fixture
+def plain_solr(cut_solr: Callable[..., str]) -> str:
+    """Address of a Solr core with CKAN's own schema, which reads all that Solr can read."""
+    own = (Path(ckan.config.__path__[0]) / "solr/schema.xml").read_text()
+    return cut_solr(r"<queryParser .*?/>|<lst name=.invariants.>.*?</lst>", own)
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 import sqlalchemy as sa
 from ckan.lib import files as core_files
 
+from ckanext.satudata_trenggalek import audit, peran
 from ckanext.satudata_trenggalek import config as options
 from ckanext.satudata_trenggalek import doctor as examination
-from ckanext.satudata_trenggalek import peran
 from ckanext.satudata_trenggalek.model import ddl
 from tests.world import World
 
@@ -25,12 +25,14 @@ Doctor = Callable[[], list[str]]
 NAME = examination.NAME
 
 
-@pytest.fixture(autouse=True)
-def _anchored(world: World) -> None:
-    from ckanext.satudata_trenggalek import audit
-
+def _anchor() -> None:
     core.Session.remove()
     audit.anchor()
+
+
+@pytest.fixture(autouse=True)
+def _anchored(world: World) -> None:
+    _anchor()
 
 
 def test_every_door_is_closed(doctor: Doctor) -> None:
@@ -99,6 +101,8 @@ OPEN: dict[str, tuple[Any, str]] = {
     ),
     "scheming.organization_schemas": ([], "set `scheming.organization_schemas = "),
     "scheming.group_schemas": ([], "set `scheming.group_schemas = "),
+    "licenses_group_url": ("https://example.org/licences.json", "set `licenses_group_url = `"),
+    "extra_template_paths": ("/srv/templat", "set `extra_template_paths = `"),
     "solr_url": ("http://127.0.0.1:9/solr/ckan", "check `solr_url`"),
     "ckan.redis.url": ("redis://127.0.0.1:9/0", "check `ckan.redis.url`"),
 }  # fmt: skip
@@ -211,8 +215,26 @@ def test_public_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None
         ("CREATE OR REPLACE FUNCTION satudata_event_now(pkg text, names text[]) RETURNS boolean"
          " LANGUAGE plpgsql AS 'BEGIN RETURN true; END'", "function satudata_event_now"),
         ("DROP FUNCTION satudata_guard_record CASCADE", "function satudata_guard_record"),
+        ("CREATE OR REPLACE TRIGGER satudata_guard BEFORE INSERT OR UPDATE OF license_id OR DELETE"
+         " ON package FOR EACH ROW EXECUTE FUNCTION satudata_guard_package();"
+         "ALTER TABLE package ENABLE ALWAYS TRIGGER satudata_guard",
+         "trigger satudata_guard on package"),
+        ("CREATE OR REPLACE TRIGGER satudata_guard BEFORE INSERT OR UPDATE OR DELETE"
+         " ON resource FOR EACH ROW WHEN (false) EXECUTE FUNCTION satudata_guard_resource();"
+         "ALTER TABLE resource ENABLE ALWAYS TRIGGER satudata_guard",
+         "trigger satudata_guard on resource"),
+        ("DROP TRIGGER satudata_agree ON satudata_status; CREATE CONSTRAINT TRIGGER satudata_agree"
+         " AFTER INSERT OR UPDATE ON satudata_status DEFERRABLE FOR EACH ROW"
+         " EXECUTE FUNCTION satudata_agree_status();"
+         "ALTER TABLE satudata_status ENABLE ALWAYS TRIGGER satudata_agree",
+         "trigger satudata_agree on satudata_status"),
+        *((f"ALTER FUNCTION satudata_guard_package() {how}", "function satudata_guard_package")
+          for how in ("SET search_path = evil, public", "IMMUTABLE", "STRICT", "SECURITY DEFINER")),
+        ("ALTER FUNCTION satudata_event_now(text, text[]) PARALLEL SAFE",
+         "function satudata_event_now"),
     ],
-    ids=["disabled", "not always", "dropped", "altered", "function dropped"],
+    ids=["disabled", "not always", "dropped", "altered", "function dropped", "columns", "when",
+         "not deferred", "search_path", "immutable", "strict", "definer", "parallel"],
 )  # fmt: skip
 def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> None:
     core.Session.remove()
@@ -236,12 +258,133 @@ def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> No
     assert doctor() == []
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE FUNCTION jebakan() RETURNS trigger LANGUAGE plpgsql AS"
+         " 'BEGIN NEW.private := false; RETURN NEW; END';"
+         "CREATE TRIGGER zz BEFORE UPDATE ON package FOR EACH ROW EXECUTE FUNCTION jebakan()",
+         "trigger zz on package does not belong there: run `DROP TRIGGER zz ON package`"),
+        ("CREATE RULE r AS ON DELETE TO satudata_event DO INSTEAD NOTHING",
+         "rule r on satudata_event does not belong there: run `DROP RULE r ON satudata_event`"),
+        ("ALTER TABLE satudata_comment ENABLE ROW LEVEL SECURITY",
+         "run `ALTER TABLE satudata_comment DISABLE ROW LEVEL SECURITY,"
+         " NO FORCE ROW LEVEL SECURITY`"),
+        ("CREATE TABLE anak () INHERITS (package)", "run `ALTER TABLE anak NO INHERIT package`"),
+        ("CREATE FUNCTION satudata_touch(pkg varchar, what text) RETURNS void LANGUAGE sql AS ''",
+         "run `DROP ROUTINE satudata_touch(character varying,text)`"),
+    ],
+    ids=["trigger", "rule", "row security", "child", "overload"],
+)  # fmt: skip
+def test_what_stands_beside_the_gate(
+    doctor: Doctor, owner: sa.Engine, world: World, made: str, told: str
+) -> None:
+    """It is told with the statement that removes it; until then nothing is published."""
+    core.Session.remove()
+    verified = world.standing("terverifikasi")
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(made)
+    problems = [problem for problem in doctor() if told in problem]
+    try:
+        assert len(problems) == 1
+        with pytest.raises(tk.ValidationError, match="Gerbang publikasi"):
+            world.move("walidata", verified, "terbitkan")
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            for problem in problems:
+                connection.exec_driver_sql(problem.split("`")[1])
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS jebakan; DROP TABLE IF EXISTS anak")
+    _anchor()
+    assert doctor() == []
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        ("CREATE FUNCTION jebakan(t text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER"
+         " AS 'BEGIN EXECUTE t; END'",
+         "`REVOKE EXECUTE ON ROUTINE jebakan(text) FROM PUBLIC, ckan`"),
+        ("GRANT SELECT ON package TO PUBLIC",
+         "`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC`"),
+        ("GRANT SELECT (title) ON package TO PUBLIC",
+         "`REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC`"),
+    ],
+    ids=["definer", "everybody", "column"],
+)  # fmt: skip
+def test_right_that_leads_around(doctor: Doctor, owner: sa.Engine, made: str, told: str) -> None:
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(made)
+    try:
+        problems = [problem for problem in doctor() if told in problem]
+        assert len(problems) == 1
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql(problems[0].split("`")[1])
+        assert doctor() == []
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql("DROP FUNCTION IF EXISTS jebakan")
+            connection.exec_driver_sql("REVOKE ALL ON package FROM PUBLIC")
+
+
+def test_licences_in_a_file(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tk.config, "licenses_group_url", "file:///etc/ckan/licences.json")
+    assert doctor() == []
+    monkeypatch.setitem(tk.config, "licenses_group_url", "file://example.org/licences.json")
+    assert ["example.org" in problem for problem in doctor()] == [True]
+
+
+@pytest.mark.parametrize("how", ["writer", "grant", "nobody"])
+def test_reader_of_the_datastore(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """The role that reads tables is another than the one that writes them, and may not write."""
+    read, write = (tk.config[f"ckan.datastore.{name}_url"] for name in ("read", "write"))
+    store = sa.create_engine(write)
+    told = "set `ckan.datastore.read_url` to a role of its own"
+    if how == "writer":
+        monkeypatch.setitem(tk.config, "ckan.datastore.read_url", write)
+    elif how == "nobody":
+        nobody = sa.make_url(read).set(password="bukan")
+        monkeypatch.setitem(
+            tk.config, "ckan.datastore.read_url", nobody.render_as_string(hide_password=False)
+        )
+        told = "check `ckan.datastore.read_url`"
+    else:
+        with store.begin() as connection:
+            connection.exec_driver_sql("GRANT DELETE ON _table_stats TO datastore")
+    try:
+        assert [told in problem for problem in doctor()] == [True]
+    finally:
+        with store.begin() as connection:
+            connection.exec_driver_sql("REVOKE DELETE ON _table_stats FROM datastore")
+        store.dispose()
+
+
 def test_solr(doctor: Doctor, plain_solr: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tk.config, "solr_url", plain_solr)
     told = doctor()
     assert len(told) == 3 and '<similarity class="solr.BooleanSimilarityFactory"/>' in told[2]
-    for problem, what in zip(told, ("joins", "macros"), strict=False):
+    for problem, what in zip(told, ("join", "macros"), strict=False):
         assert what in problem and "deploy/solr/solrconfig.xml" in problem
+    for name in ("func", "frange", "graph", "parent", "xmlparser", "surround", "mlt", "boost"):
+        assert name in told[0]
+
+
+def test_solr_that_closes_only_joins(
+    doctor: Doctor, cut_solr: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(tk.config, "solr_url", cut_solr(r'<queryParser name="(?!join").*?/>'))
+    (told,) = doctor()
+    assert "(boost, child, " in told and "join" not in told and "xmlparser" in told
+
+
+def test_solr_without_the_settings_at_hand(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examination, "_solrconfig", lambda: "")
+    (told,) = doctor()
+    assert "run this where deploy/solr/solrconfig.xml lies" in told
 
 
 def test_people(world: World, doctor: Doctor) -> None:
@@ -258,8 +401,5 @@ def test_people(world: World, doctor: Doctor) -> None:
     finally:
         world.call("organization_member_delete", "admin", id="dinkes", username="admin")
     assert peran.holders(peran.Peran.WALIDATA)
-    from ckanext.satudata_trenggalek import audit
-
-    core.Session.remove()
-    audit.anchor()
+    _anchor()
     assert doctor() == []

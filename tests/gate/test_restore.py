@@ -181,12 +181,18 @@ def test_another_machine(site: Site, archive: tuple[Path, list[str]], folder: Pa
 
 
 def test_restored_over_later_work(site: Site, archive: tuple[Path, list[str]]) -> None:
-    """What came after the backup is gone, and only with `--yes`."""
+    """What came after the backup is gone, and only with `--yes`; what was withdrawn is told."""
     path, published = archive
     later = publish(site, 99)
+    withdrawn = site.call("package_show", None, id=published[0])["name"]
+    site.call("satudata_transition", "walidata", id=published[0], transition="tarik",
+              note="Salah satuan.")  # fmt: skip
     assert "--yes" in site.run("restore", str(path), status=1)
     assert site.call("package_show", None, id=later)
-    site.run("restore", str(path), "--yes")
+    told = site.run("restore", str(path), "--yes", status=1)
+    assert told.count("withdraw it (tarik) once more") == 1
+    assert f"the dataset {withdrawn} is public again" in told
+    assert "kept as ckan_before" in told
     whole(site, published)
     with pytest.raises(AssertionError, match="Not Found"):
         site.call("package_show", None, id=later)

@@ -469,49 +469,102 @@ def uninstall(connection: Connection) -> None:
         connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {name} CASCADE")
 
 
-def _expected(definition: str) -> tuple[int, str]:
-    """pg_trigger.tgtype (PostgreSQL's src/include/catalog/pg_trigger.h) and the function's name."""
+def _expected(definition: str) -> tuple[int, str, bool, bool]:
+    """pg_trigger.tgtype (PostgreSQL's src/include/catalog/pg_trigger.h), function, deferred.
+
+    The last is told twice: whether it can be, and whether it is.
+    """
     events = definition.split(" ON ")[0]
     bits = (("BEFORE", 2), ("INSERT", 4), ("DELETE", 8), ("UPDATE", 16))
-    function = definition.split("FUNCTION ")[1].split("(")[0]
-    return 1 + sum(bit for word, bit in bits if word in events), function
+    return (
+        1 + sum(bit for word, bit in bits if word in events),
+        definition.split("FUNCTION ")[1],
+        "DEFERRABLE" in definition,
+        "DEFERRED" in definition,
+    )
+
+
+#: What stands on a guarded table beside its triggers, and the statement that removes it. A trigger
+#: that fires later, a rule or a child table changes what ours have let through, or hides rows.
+_BESIDE = """
+SELECT 'trigger ' || quote_ident(tgname) || ' on ' || tgrelid::regclass,
+       format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass)
+  FROM pg_trigger WHERE NOT tgisinternal AND tgrelid::regclass::text = ANY (:tables)
+   AND tgname || ' ' || tgrelid::regclass <> ALL (:triggers)
+UNION ALL SELECT 'rule ' || quote_ident(rulename) || ' on ' || ev_class::regclass,
+       format('DROP RULE %I ON %s', rulename, ev_class::regclass)
+  FROM pg_rewrite WHERE ev_class::regclass::text = ANY (:tables)
+UNION ALL SELECT 'row security of ' || oid::regclass,
+       format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY',
+              oid::regclass)
+  FROM pg_class WHERE (relrowsecurity OR relforcerowsecurity)
+   AND oid::regclass::text = ANY (:tables)
+UNION ALL SELECT 'table ' || inhrelid::regclass || ' in ' || inhparent::regclass,
+       format('ALTER TABLE %s NO INHERIT %s', inhrelid::regclass, inhparent::regclass)
+  FROM pg_inherits WHERE inhparent::regclass::text = ANY (:tables)
+ORDER BY 1
+"""
+
+
+def faults(connection: Connection) -> dict[str, str | None]:
+    """What of layer 0 is absent, switched off or altered, and what stands beside it.
+
+    Returns:
+        names such as "trigger satudata_guard on package", each with the statement that removes
+        what is not ours; None for what `install` puts right.
+    """
+    triggers = {
+        (row.table, row.tgname): (
+            row.tgtype, row.function, row.tgdeferrable, row.tginitdeferred
+        )
+        for row in connection.execute(
+            sa.text(
+                "SELECT tgrelid::regclass::text AS table, tgname, tgtype,"
+                " tgfoid::regprocedure::text AS function, tgdeferrable, tginitdeferred"
+                # `UPDATE OF` some columns, and `WHEN`, let the rest through.
+                " FROM pg_trigger WHERE tgname LIKE 'satudata_%' AND tgenabled = 'A'"
+                " AND tgqual IS NULL AND tgattr::text = '' AND tgnargs = 0"
+            )
+        )
+    }  # fmt: skip
+    found: dict[str, str | None] = {
+        f"trigger {name} on {table}": None
+        for table, wanted in TRIGGERS.items()
+        for name, definition in wanted
+        if triggers.get((table, name)) != _expected(definition)
+    }
+    functions = {
+        row.signature: row.definition
+        for row in connection.execute(
+            sa.text(
+                "SELECT oid::regprocedure::text AS signature,"
+                " CASE WHEN prokind = 'f' THEN pg_get_functiondef(oid) END AS definition"
+                " FROM pg_proc WHERE proname LIKE 'satudata_%' AND pg_function_is_visible(oid)"
+            )
+        )
+    }
+    schema = connection.scalar(sa.text("SELECT quote_ident(current_schema())"))
+    for signature, body in FUNCTIONS.items():
+        head, returned = signature.split(" RETURNS ")
+        name, arguments = head.rstrip(")").split("(")
+        types = [argument.split()[-1] for argument in arguments.split(",") if argument]
+        standing = functions.pop(f"{name}({','.join(types)})", None)
+        if standing != (
+            f"CREATE OR REPLACE FUNCTION {schema}.{head}\n RETURNS {returned}\n LANGUAGE plpgsql"
+            f"\nAS $function${body}\n$function$\n"
+        ):
+            found[f"function {name}"] = None
+    names = {signature.split("(")[0] for signature in FUNCTIONS}
+    for signature in functions:
+        # PostgreSQL calls whichever fits the arguments best.
+        if signature.split("(")[0] in names:
+            found[f"function {signature}"] = f"DROP ROUTINE {signature}"
+    ours = [f"{name} {table}" for table in TRIGGERS for name, _definition in TRIGGERS[table]]
+    beside = connection.execute(sa.text(_BESIDE), {"tables": list(TRIGGERS), "triggers": ours})
+    found.update((what, cure) for what, cure in beside)
+    return found
 
 
 def missing(connection: Connection) -> list[str]:
-    """What of layer 0 is absent, switched off or altered.
-
-    Returns:
-        names such as "trigger satudata_guard on package"; empty when the gate stands.
-    """
-    standing = {
-        (row.table, row.tgname): (row.tgtype, row.proname)
-        for row in connection.execute(
-            sa.text(
-                "SELECT t.tgrelid::regclass::text AS table, t.tgname, t.tgtype, p.proname"
-                " FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-                " JOIN pg_proc p ON p.oid = t.tgfoid"
-                " WHERE t.tgname LIKE 'satudata_%' AND t.tgenabled = 'A' AND t.tgqual IS NULL"
-                " AND pg_table_is_visible(c.oid)"
-            )
-        )
-    }
-    sources = {
-        row.proname: row.prosrc.strip()
-        for row in connection.execute(
-            sa.text(
-                "SELECT proname, prosrc FROM pg_proc WHERE proname LIKE 'satudata_%'"
-                " AND pg_function_is_visible(oid)"
-            )
-        )
-    }
-    gone = [
-        f"trigger {name} on {table}"
-        for table, triggers in TRIGGERS.items()
-        for name, definition in triggers
-        if standing.get((table, name)) != _expected(definition)
-    ]
-    for signature, body in FUNCTIONS.items():
-        name = signature.split("(")[0]
-        if sources.get(name) != body.strip():
-            gone.append(f"function {name}")
-    return gone
+    """The names of `faults`; empty when the gate stands."""
+    return list(faults(connection))

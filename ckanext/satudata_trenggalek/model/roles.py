@@ -15,6 +15,7 @@ from ckanext.satudata_trenggalek.model import ddl
 _OWN = "make another role their owner (docs/operations.md, “Two database roles”)"
 
 #: Query of the present role -> what it may (`{0}` is the number of rows, `{1}` the first), remedy.
+#: `{first}` is that first row, too.
 _EXCESS: tuple[tuple[str, str, str], ...] = (
     (
         "SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')"
@@ -56,7 +57,28 @@ _EXCESS: tuple[tuple[str, str, str], ...] = (
         "may create schemas or temporary tables in the database {1}",
         "`REVOKE CREATE, TEMPORARY ON DATABASE {database} FROM PUBLIC, {role}`",
     ),
+    (
+        # Nobody calls the functions of triggers; those of extensions are their own.
+        "SELECT oid::regprocedure::text FROM pg_proc WHERE prosecdef"
+        " AND pronamespace <> 'pg_catalog'::regnamespace AND has_function_privilege(oid, 'EXECUTE')"
+        " AND prorettype <> 'trigger'::regtype AND NOT pg_has_role(proowner, 'MEMBER')"
+        " AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')"
+        " ORDER BY 1",
+        "may run {0} functions with the rights of another role ({1}, ...)",
+        "`REVOKE EXECUTE ON ROUTINE {first} FROM PUBLIC, {role}`",
+    ),
 )
+
+#: Tables that whoever reaches the database may read or change, the reader of the DataStore too.
+_OPEN = """
+SELECT c.oid::regclass::text FROM pg_class c
+ WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+   AND (EXISTS (SELECT 1 FROM aclexplode(c.relacl) WHERE grantee = 0)
+        OR EXISTS (SELECT 1 FROM pg_attribute a, aclexplode(a.attacl)
+                   WHERE a.attrelid = c.oid AND grantee = 0))
+   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+ ORDER BY 1
+"""
 
 
 def excess(connection: Connection) -> list[str]:
@@ -76,8 +98,13 @@ def excess(connection: Connection) -> list[str]:
         names = list(connection.scalars(sa.text(query)))
         if names:
             told = what.format(len(names), names[0])
-            cure = remedy.format(role=role, schema=schema, database=database)
+            cure = remedy.format(role=role, schema=schema, database=database, first=names[0])
             found.append(f"the role {role} that serves CKAN {told}: {cure}")
+    if tables := list(connection.scalars(sa.text(_OPEN))):
+        found.append(
+            f"everybody who reaches the database may use {len(tables)} tables ({tables[0]}, ...):"
+            f" `REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC`"
+        )
     for table, columns in ddl.RECORDS.items():
         may = connection.scalar(
             sa.text(
