@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts one of the three processes of the image: web, worker or schedule. Addresses come from the
+# Starts one of the processes of the image: migrate, which ends, web, worker or schedule. Addresses come from the
 # CKAN_* variables that CKAN reads itself; what it does not read is written into ckan.ini here.
 set -eu
 ckan config-tool "$CKAN_INI" \
@@ -10,10 +10,12 @@ ckan config-tool "$CKAN_INI" \
     "SESSION_COOKIE_SECURE=$COOKIE_SECURE" \
     "REMEMBER_COOKIE_SECURE=$COOKIE_SECURE"
 case $1 in
-    web)
+    migrate)
         ckan db init
         ckan db upgrade -p satudata_trenggalek
         ckan datastore set-permissions | python permissions.py
+        ;;
+    web)
         # Threads: a slow upload neither blocks a process nor is ended by the timeout.
         exec gunicorn --bind 0.0.0.0:5000 --workers 2 --threads 4 --timeout 120 \
             --worker-tmp-dir /dev/shm --chdir deploy wsgi:application
