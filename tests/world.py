@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import uuid
 from typing import Any, ClassVar
@@ -301,6 +302,26 @@ class World:
         if transition in ("setujui", "teruskan_ke_pembina"):
             data.setdefault("checklist", self.CHECKLIST)
         return self.call("satudata_transition", user, id=dataset, transition=transition, **data)
+
+    def due(self, dataset: str) -> None:
+        """Schedule the publication of what is approved for a minute ago."""
+        self.later(dataset, "publish_at", -dt.timedelta(minutes=1))
+
+    def later(self, dataset: str, column: str, by: dt.timedelta) -> None:
+        """Set a time of a dataset's status to now and so much, with the event that it needs."""
+        from ckan import model
+
+        from ckanext.satudata_trenggalek.workflow import service
+
+        at = service.now() + by
+        _package, row = service.lock(dataset)
+        event = {"publish_at": "jadwalkan", "claimed_at": "ambil"}.get(column, "percobaan")
+        who, told = row.reviewer or "walidata", {column: at.isoformat()}
+        service.record(dataset, who, event, at if event == "ambil" else None, detail=told)
+        setattr(row, column, at)
+        if column == "publish_at":
+            row.due_at, row.publish_tried_at = at, None
+        model.Session.commit()
 
     def standing(self, status: str) -> str:
         """Id of a dataset in this status that tests share: for what must leave it unchanged."""
