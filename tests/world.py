@@ -308,19 +308,26 @@ class World:
         self.later(dataset, "publish_at", -dt.timedelta(minutes=1))
 
     def later(self, dataset: str, column: str, by: dt.timedelta) -> None:
-        """Set a time of a dataset's status to now and so much, with the event that it needs."""
+        """Set a time of a dataset's status to now and so much."""
+        self.put(dataset, **{column: dt.datetime.now(dt.timezone.utc) + by})
+
+    def put(self, dataset: str, **columns: Any) -> None:
+        """Set columns of a dataset's status, with the event that they need."""
         from ckan import model
 
         from ckanext.satudata_trenggalek.workflow import service
 
-        at = service.now() + by
         _package, row = service.lock(dataset)
-        event = {"publish_at": "jadwalkan", "claimed_at": "ambil"}.get(column, "percobaan")
-        who, told = row.reviewer or "walidata", {column: at.isoformat()}
-        service.record(dataset, who, event, at if event == "ambil" else None, detail=told)
-        setattr(row, column, at)
-        if column == "publish_at":
+        for name, value in columns.items():
+            setattr(row, name, value)
+        event = "percobaan"
+        more: dict[str, Any] = {}
+        if at := columns.get("publish_at"):
+            event, more = "jadwalkan", {"detail": {"publish_at": at.isoformat()}}
             row.due_at, row.publish_tried_at = at, None
+        elif {"reviewer", "claimed_at"} & columns.keys():
+            event, more = "ambil" if row.reviewer else "lepas", {"at": row.claimed_at}
+        service.record(dataset, row.reviewer or "walidata", event, **more)
         model.Session.commit()
 
     def standing(self, status: str) -> str:

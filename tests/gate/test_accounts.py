@@ -338,6 +338,12 @@ def test_state_of_an_organization(world: World, office: str) -> None:
     )  # fmt: skip
 
 
+def test_an_organization_deleted_as_a_group(world: World, office: str) -> None:
+    world.call("group_delete", "admin", id=office)
+    assert dict(chain(world.ids[office]))["keadaan"] == {"sebelum": "active", "sesudah": "deleted"}
+    assert events(world.ids[office], "warga")[-1][2] == {"sebelum": "editor", "sesudah": None}
+
+
 def test_two_at_once(world: World, person: str) -> None:
     """Peran and memberships of one organization are one chain, whoever writes at the same time."""
 

@@ -477,10 +477,10 @@ def _of_known_group(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 
 def _by_id(next_action: Any, context: Any, data_dict: Any) -> Any:
-    """Core ends memberships by what was sent, which are none by a name."""
+    """Core ends the memberships of an organization by what was sent: none by its name."""
     name = text(data_dict.get("id"))
     group = core.Group.get(name) if name else None
-    if group:
+    if group and group.is_organization:
         data_dict["id"] = group.id
     return _guarded(next_action, context, data_dict)
 
