@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import uuid
 from typing import Any, ClassVar
@@ -301,6 +302,33 @@ class World:
         if transition in ("setujui", "teruskan_ke_pembina"):
             data.setdefault("checklist", self.CHECKLIST)
         return self.call("satudata_transition", user, id=dataset, transition=transition, **data)
+
+    def due(self, dataset: str) -> None:
+        """Schedule the publication of what is approved for a minute ago."""
+        self.later(dataset, "publish_at", -dt.timedelta(minutes=1))
+
+    def later(self, dataset: str, column: str, by: dt.timedelta) -> None:
+        """Set a time of a dataset's status to now and so much."""
+        self.put(dataset, **{column: dt.datetime.now(dt.timezone.utc) + by})
+
+    def put(self, dataset: str, **columns: Any) -> None:
+        """Set columns of a dataset's status, with the event that they need."""
+        from ckan import model
+
+        from ckanext.satudata_trenggalek.workflow import service
+
+        _package, row = service.lock(dataset)
+        for name, value in columns.items():
+            setattr(row, name, value)
+        event = "percobaan"
+        more: dict[str, Any] = {}
+        if at := columns.get("publish_at"):
+            event, more = "jadwalkan", {"detail": {"publish_at": at.isoformat()}}
+            row.due_at, row.publish_tried_at = at, None
+        elif {"reviewer", "claimed_at"} & columns.keys():
+            event, more = "ambil" if row.reviewer else "lepas", {"at": row.claimed_at}
+        service.record(dataset, row.reviewer or "walidata", event, **more)
+        model.Session.commit()
 
     def standing(self, status: str) -> str:
         """Id of a dataset in this status that tests share: for what must leave it unchanged."""

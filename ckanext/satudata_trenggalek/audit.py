@@ -1,4 +1,4 @@
-"""Is the record whole? Chains of events, their anchors, and the published bytes.
+"""Is the record whole? Chains of events, their anchors, the rows beside them, the published bytes.
 
 The events of a dataset are a hash chain (workflow/service.py). Every minute the heads of the chains
 that grew are anchored: one more chain over all datasets, in the database and line by line in a file
@@ -21,8 +21,10 @@ import ckan.model as core
 import file_keeper as fk
 import sqlalchemy as sa
 
+from ckanext.satudata_trenggalek import comments as remarks
 from ckanext.satudata_trenggalek import config, content, files, model
 from ckanext.satudata_trenggalek.workflow import service
+from ckanext.satudata_trenggalek.workflow.table import PUBLIC, TRANSITIONS
 
 #: Key of the advisory lock of whoever writes anchors, or compares them with the file.
 LOCK = 0x5D21
@@ -214,7 +216,7 @@ def late(minutes: int = 60) -> bool:
 
 
 def verify() -> tuple[int, int, list[str]]:
-    """Walk every chain of events beside its anchors, then the anchors beside the file.
+    """Walk every chain of events beside its anchors, rows beside events, anchors beside the file.
 
     Returns:
         how many events and how many anchors were read, and the first that is broken of each chain.
@@ -269,21 +271,126 @@ def _events() -> tuple[int, dict[str, str]]:
     return count, problems
 
 
+#: Statuses in which the content is the one that was approved.
+APPROVED = (*TRANSITIONS["terbitkan"].sources, *PUBLIC, *TRANSITIONS["buka_kembali"].sources)
+#: Events that approve.
+APPROVING = tuple(t.name for t in TRANSITIONS.values() if "verify" in t.effects)
+
+#: What status rows, publications and peran say beside their events: a query for each, in one
+#: snapshot of the database. What changes without an event (model/ddl.py) is left out, and so are
+#: the times of deadlines, which follow from the calendar.
+_ROWS = (
+    """
+    SELECT s.package_id, CASE w.name WHEN 'status' THEN format('event of status %s is missing',
+        s.status) ELSE w.name || ' is not what its events say' END AS what
+    FROM satudata_status s LEFT JOIN package p ON p.id = s.package_id
+    LEFT JOIN (
+      SELECT package_id, max(seq) FILTER (WHERE event = ANY (:approving)) AS approved,
+        max(seq) FILTER (WHERE event = 'ajukan') AS submitted,
+        max(seq) FILTER (WHERE event = 'terbitkan') AS published,
+        max(seq) FILTER (WHERE event = 'prioritas') AS marked,
+        max(seq) FILTER (WHERE to_status IS NOT NULL) AS moved,
+        max(seq) FILTER (WHERE to_status IS NOT NULL
+                           OR event IN ('ambil', 'ambil_alih', 'lepas')) AS held,
+        count(*) FILTER (WHERE event = 'terbitkan') AS versions
+      FROM satudata_event GROUP BY package_id) n ON n.package_id = s.package_id
+    LEFT JOIN satudata_event a ON a.package_id = s.package_id AND a.seq = n.approved
+    LEFT JOIN satudata_event u ON u.package_id = s.package_id AND u.seq = n.submitted
+    LEFT JOIN satudata_event t ON t.package_id = s.package_id AND t.seq = n.published
+    LEFT JOIN satudata_event m ON m.package_id = s.package_id AND m.seq = n.marked
+    LEFT JOIN satudata_event v ON v.package_id = s.package_id AND v.seq = n.moved
+    LEFT JOIN satudata_event h ON h.package_id = s.package_id AND h.seq = n.held
+      AND h.event LIKE 'ambil%'
+    CROSS JOIN LATERAL (VALUES
+      ('status', s.status <> coalesce(v.to_status, 'draf')),
+      ('private', p.private IS DISTINCT FROM (s.status <> ALL (:public))),
+      ('version', s.version <> coalesce(n.versions, 0)),
+      ('round', s.round <> (
+        SELECT count(*) FROM satudata_event e WHERE e.package_id = s.package_id
+          AND e.event = 'ajukan' AND e.seq > coalesce(n.published, 0))),
+      ('content_hash', s.status = ANY (:approved) AND (
+        s.content_hash IS NULL OR s.content_hash IS DISTINCT FROM a.content_hash)),
+      ('verified_by', s.status = ANY (:approved) AND s.verified_by IS DISTINCT FROM a.actor),
+      ('verified_at', s.status = ANY (:approved) AND s.verified_at IS DISTINCT FROM a.at),
+      ('published_at', s.published_at IS DISTINCT FROM t.at),
+      ('submitted_by', s.submitted_by IS DISTINCT FROM u.actor),
+      ('submitted_at', s.submitted_at IS DISTINCT FROM u.at),
+      ('reviewer', s.reviewer IS DISTINCT FROM h.actor),
+      ('claimed_at', s.claimed_at IS DISTINCT FROM h.at),
+      ('data_prioritas',
+        s.data_prioritas::text <> coalesce(m.detail ->> 'data_prioritas', 'false')),
+      ('prioritas_kriteria', s.prioritas_kriteria IS DISTINCT FROM m.detail ->> 'kriteria'),
+      ('makers', EXISTS (
+        SELECT 1 FROM satudata_event e JOIN "user" u ON u.name = e.actor
+        WHERE e.package_id = s.package_id AND e.event IN ('dibuat', 'ajukan')
+          AND u.id <> ALL (s.makers)))
+    ) w (name, differs) WHERE w.differs""",
+    """
+    SELECT p.id AS package_id, 'status is missing' AS what
+    FROM package p LEFT JOIN satudata_status s ON s.package_id = p.id
+    WHERE s.package_id IS NULL AND EXISTS (SELECT 1 FROM satudata_event WHERE package_id = p.id)""",
+    # The name of a content that an older version of the portal kept is not in it.
+    """
+    SELECT coalesce(t.package_id, p.package_id) AS package_id, format('version %s %s',
+        coalesce(t.version, p.version), CASE WHEN p.package_id IS NULL THEN 'is missing'
+          WHEN t.package_id IS NULL THEN 'was published without an event'
+          ELSE 'is not what its events say' END) AS what
+    FROM (
+      SELECT e.*, row_number() OVER of_dataset AS version,
+        lead(seq, 1, 2147483647) OVER of_dataset AS next
+      FROM satudata_event e WHERE event = 'terbitkan'
+      WINDOW of_dataset AS (PARTITION BY package_id ORDER BY seq)) t
+    FULL JOIN satudata_publication p ON p.package_id = t.package_id AND p.version = t.version
+    LEFT JOIN satudata_content c ON c.content_hash = t.content_hash
+    LEFT JOIN LATERAL (
+      SELECT at FROM satudata_event WHERE package_id = t.package_id AND seq < t.seq
+        AND event = ANY (:approving) ORDER BY seq DESC LIMIT 1) a ON true
+    LEFT JOIN LATERAL (
+      SELECT at, public_note FROM satudata_event WHERE package_id = t.package_id
+        AND seq > t.seq AND seq < t.next AND event = 'tarik' LIMIT 1) w ON true
+    WHERE (p.content_hash, p.name, p.verified_at, p.published_at, p.withdrawn_at, p.public_note)
+      IS DISTINCT FROM (t.content_hash, coalesce(c.content #>> '{fields,name}', p.name), a.at,
+                        t.at, w.at, w.public_note)""",
+    """
+    SELECT s.package_id, 'files are not those of version ' || s.version AS what
+    FROM satudata_status s
+    JOIN satudata_publication p ON p.package_id = s.package_id AND p.version = s.version
+    WHERE s.status = ANY (:public) AND (SELECT jsonb_agg(f ORDER BY f ->> 'id')
+        FROM jsonb_array_elements(p.files) f) IS DISTINCT FROM (
+      SELECT jsonb_agg(jsonb_build_object('id', f.resource_id, 'sha256', f.sha256, 'size', f.size)
+          ORDER BY f.resource_id)
+      FROM resource r JOIN satudata_file f ON f.resource_id = r.id
+      WHERE r.package_id = s.package_id AND r.state = 'active')""",
+    """
+    SELECT coalesce(r.organization_id, e.package_id) AS package_id,
+      'peran is not what its events say' AS what
+    FROM satudata_peran r FULL JOIN (
+      SELECT DISTINCT ON (package_id) package_id, detail -> 'sesudah' AS told
+      FROM satudata_event WHERE event = 'peran' ORDER BY package_id, seq DESC) e
+      ON e.package_id = r.organization_id
+    WHERE coalesce(to_jsonb(r.peran), 'null') <> coalesce(e.told, 'null')""",
+)
+
+
 def _unrecorded(known: dict[str, str]) -> list[str]:
-    """Datasets that stand in a status that no event brought them to."""
-    rows = core.Session.execute(
-        sa.text(
-            "SELECT s.package_id, s.status FROM satudata_status s LEFT JOIN LATERAL"
-            " (SELECT to_status FROM satudata_event e WHERE e.package_id = s.package_id"
-            "  AND to_status IS NOT NULL ORDER BY seq DESC LIMIT 1) e ON true"
-            " WHERE s.status <> coalesce(e.to_status, 'draf') ORDER BY 1"
-        )
-    )
-    return [
-        f"{row.package_id}: event of status {row.status} is missing"
-        for row in rows
-        if row.package_id not in known
+    """Rows that are not what events made them, but for those of the chains that are known."""
+    asked = {name: list(names) for name, names in
+             (("approved", APPROVED), ("approving", APPROVING), ("public", PUBLIC))}  # fmt: skip
+    found = []
+    for text in _ROWS:
+        query = sa.text(text)
+        names = query.compile().params
+        found += core.Session.execute(query, {name: asked[name] for name in names}).all()
+    row = model.Status
+    planned = core.Session.execute(
+        sa.select(row.package_id, row.publish_at).where(row.publish_at.is_not(None))
+    ).all()
+    problems = [(row.package_id, row.what) for row in found] + [
+        (row.package_id, "publish_at is not what its events say")
+        for row in planned
+        if row.publish_at != service.scheduled(row.package_id)
     ]
+    return [f"{id_}: {what}" for id_, what in sorted(problems) if id_ not in known]
 
 
 def _anchors() -> tuple[int, list[str]]:
@@ -318,28 +425,54 @@ def _anchors() -> tuple[int, list[str]]:
     return count, []
 
 
-#: Comments and what the event that sent them keeps of their words (comments.told), where the two
-#: are not the same.
+#: Comments beside the events that sent them (comments.told), and whether an event says of each that
+#: it is open, answered or done, and none that came after says otherwise.
 _COMMENTS = """
-    SELECT coalesce(told.package_id, c.package_id) AS package_id, coalesce(told.id, c.id) AS id,
-      CASE WHEN c.id IS NULL THEN 'is missing' WHEN told.id IS NULL THEN 'was sent by no event'
-        ELSE 'was changed' END AS how
-    FROM (SELECT e.package_id, k.key AS id, k.value AS sha256 FROM satudata_event e,
-        jsonb_each_text(e.detail -> 'komentar') k WHERE e.detail ? 'komentar') told
+    SELECT coalesce(told.package_id, c.package_id) AS chain, coalesce(told.id, c.id) AS key,
+      told.id IS NOT NULL AS sent, told.digest, c.*,
+      (told.actor, told.peran, told.at) IS NOT DISTINCT FROM (c.author, c.peran, c.at)
+      AND (c.state = 'open' AND c.state_by IS NULL AND c.state_at IS NULL OR by.seq IS NOT NULL)
+      AND NOT EXISTS (
+        SELECT 1 FROM satudata_event e WHERE e.package_id = c.package_id
+          AND e.seq > coalesce(by.seq, 0) AND e.detail ->> 'tentang' = c.id
+          AND e.event IN ('komentar_selesai', 'komentar_dibuka')) AS agrees
+    FROM (SELECT e.*, k.key AS id, k.value AS digest FROM satudata_event e, jsonb_each_text(
+        CASE jsonb_typeof(e.detail -> 'komentar') WHEN 'object' THEN e.detail -> 'komentar' END) k
+      WHERE e.detail ? 'komentar') told
     FULL JOIN satudata_comment c ON c.id = told.id AND c.package_id = told.package_id
-    WHERE c.id IS NULL OR told.id IS NULL
-      OR encode(sha256(convert_to(c.body, 'UTF8')), 'hex') <> told.sha256
+    LEFT JOIN LATERAL (
+      SELECT e.seq FROM satudata_event e
+      WHERE e.package_id = c.package_id AND e.at = c.state_at AND e.actor = c.state_by
+        AND CASE e.event WHEN 'ajukan' THEN c.state = 'answered'
+          WHEN 'komentar_selesai' THEN c.state = 'done' AND e.detail ->> 'tentang' = c.id
+          WHEN 'komentar_dibuka' THEN c.state = 'open' AND e.detail ->> 'tentang' = c.id
+          WHEN 'komentar_dibalas' THEN c.state <> 'done' AND e.detail ->> 'tentang' = c.id
+          ELSE c.state = 'open' AND EXISTS (
+            SELECT 1 FROM satudata_comment reply
+            WHERE reply.parent_id = c.id AND e.detail -> 'komentar' ? reply.id) END
+      LIMIT 1) by ON true
     ORDER BY 1, 2"""
 
 
 def comments() -> list[str]:
-    """Comments whose words are not those that their event tells of."""
-    rows = core.Session.execute(sa.text(_COMMENTS))
-    return [f"{row.package_id}: comment {row.id} {row.how}" for row in rows]
+    """Comments that are not what their events tell of: words, field, author, time, state."""
+    problems = []
+    rows = core.Session.execute(sa.text(_COMMENTS).execution_options(yield_per=1000))
+    for row in rows:
+        if row.id is None:
+            how = "is missing"
+        elif not row.sent:
+            how = "was sent by no event"
+        elif not row.agrees or not remarks.said(row, row.digest):
+            how = "was changed"
+        else:
+            continue
+        problems.append(f"{row.chain}: comment {row.key} {how}")
+    return problems
 
 
 def published() -> list[str]:
-    """Publications that are not what was approved: file, content or event is gone or other.
+    """Publications that are not what was approved: file or content is gone or other.
 
     Reads every published byte, of past versions too.
     """
@@ -351,15 +484,11 @@ def published() -> list[str]:
             publication.content_hash,
             publication.files,
             kept.content,
-            sa.exists()
-            .where(
-                model.Event.package_id == publication.package_id,
-                model.Event.content_hash == publication.content_hash,
-                model.Event.event == "terbitkan",
-            )
-            .label("recorded"),
+            core.Package.id.is_not(None).label("stands"),
         )
-        .join_from(publication, core.Package, core.Package.id == publication.package_id)
+        .join_from(
+            publication, core.Package, core.Package.id == publication.package_id, isouter=True
+        )
         .outerjoin(kept, kept.content_hash == publication.content_hash)
         .order_by(publication.package_id, publication.version)
         .execution_options(yield_per=100)
@@ -368,13 +497,12 @@ def published() -> list[str]:
     seen: dict[str, str] = {}
     for row in rows:
         name = f"{row.package_id}: version {row.version}"
-        if not row.recorded:
-            problems.append(f"{name} was published without an event")
-        elif row.content is None or content.digest(row.content) != row.content_hash:
+        if row.content is None or content.digest(row.content) != row.content_hash:
             problems.append(f"{name}: the content that was approved is missing or was changed")
         elif _approved_files(row.content) != sorted((f["sha256"], f["size"]) for f in row.files):
             problems.append(f"{name} has other files than were approved")
-        for file in row.files:
+        # The bytes of what was purged are gone; that it was published is not.
+        for file in row.files if row.stands else ():
             sha256 = file["sha256"]
             if sha256 not in seen:
                 seen[sha256] = _wrong(sha256)

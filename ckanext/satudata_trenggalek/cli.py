@@ -52,8 +52,8 @@ def audit() -> None:
 def verify() -> None:
     """Walk every hash chain and its anchors; name the first broken link of each.
 
-    Then compare comments with their events, and what is published, every byte of it, with what was
-    approved.
+    Then compare status, publications, peran and comments with their events, and what is published,
+    every byte of it, with what was approved.
     """
     events, anchors, problems = record.verify()
     problems += [*record.comments(), *maintenance.altered(), *record.published()]

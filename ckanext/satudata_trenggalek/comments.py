@@ -17,7 +17,7 @@ import ckan.model as core
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 
-from ckanext.satudata_trenggalek import diff, model, schema
+from ckanext.satudata_trenggalek import content, diff, model, schema
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, Peran
 
@@ -329,10 +329,25 @@ def gather(
 
 
 def told(sent: Sequence[model.Comment]) -> dict[str, Any]:
-    """What the event of a decision keeps of the comments: ids with the SHA-256 of their words."""
-    if not sent:
-        return {}
-    return {"komentar": {c.id: hashlib.sha256(c.body.encode()).hexdigest() for c in sent}}
+    """What the event of a decision keeps of the comments: ids with their digests."""
+    return {"komentar": {c.id: digest(c) for c in sent}} if sent else {}
+
+
+def digest(comment: Any) -> str:
+    """Hash of all that a comment says; its author, peran and time are also those of its event.
+
+    Args:
+        comment: a model.Comment, or a row with its columns.
+    """
+    names = ("id", "package_id", "parent_id", "field", "spot", "body", "version", "round")
+    return content.digest({name: getattr(comment, name) for name in names})
+
+
+def said(comment: Any, digest_: str) -> bool:
+    """Whether a digest of an event is that of a comment; older events keep that of its words."""
+    if digest_.startswith("sha256:"):
+        return digest_ == digest(comment)
+    return digest_ == hashlib.sha256(comment.body.encode()).hexdigest()
 
 
 def send(sent: Sequence[model.Comment], who: engine.Actor, at: dt.datetime) -> None:

@@ -92,6 +92,13 @@ def messages() -> dict[str, tuple[str, str]]:
             tk._("Nama ini sudah dipakai dataset yang pernah terbit. Pilih nama lain."),
         ),
         ddl.ID_TAKEN: ("id", tk._("Id ini milik dataset yang pernah ada. Kosongkan id.")),
+        ddl.ACTED: (
+            "name",
+            tk._(
+                "Nama akun ini tercatat dalam riwayat: pemiliknya tidak menggantinya, akun lain"
+                " tidak memakainya."
+            ),
+        ),
         ddl.IN_USE: (
             "state",
             tk._(

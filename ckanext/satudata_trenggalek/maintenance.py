@@ -32,12 +32,17 @@ def verify() -> tuple[int, list[str]]:
 def altered() -> list[str]:
     """Datasets whose rows are not what was approved; layer 0 of the gate lets none come to be.
 
-    That a kegiatan went on to a new version alters nothing of what was approved with the last.
+    What was approved is what the last approving event says; `audit.verify` tells whether the status
+    row does too. That a kegiatan went on to a new version alters nothing of what was approved with
+    the last.
     """
+    event = model.Event
     approved = core.Session.execute(
-        sa.select(model.Status.package_id, model.Status.content_hash)
-        .where(model.Status.content_hash.is_not(None))
-        .order_by(model.Status.package_id)
+        sa.select(event.package_id, event.content_hash)
+        .distinct(event.package_id)
+        .join(model.Status, model.Status.package_id == event.package_id)
+        .where(model.Status.status.in_(audit.APPROVED), event.event.in_(audit.APPROVING))
+        .order_by(event.package_id, event.seq.desc())
     ).all()
     return [
         f"{id_}: content differs from what was approved"

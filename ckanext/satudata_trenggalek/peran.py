@@ -29,7 +29,7 @@ def _read(peran: list[str] | None) -> frozenset[Peran]:
 
 
 _OF_ORGANIZATION = Statement(
-    sa.select(_peran.c.peran)
+    sa.select(_peran.c.peran, (core.group_table.c.state == "active").label("active"))
     .select_from(core.group_table)
     .outerjoin(_peran, _peran.c.organization_id == core.group_table.c.id)
     .where(sa.or_(core.group_table.c.id == sa.bindparam("name"),
@@ -42,9 +42,14 @@ _OF_ORGANIZATION = Statement(
 
 
 def find(name: str) -> frozenset[Peran] | None:
-    """The peran that the organization of this id or name holds; None where there is none."""
+    """The peran that the organization of this id or name holds; None where there is none.
+
+    One that is not active holds none.
+    """
     row = _OF_ORGANIZATION(name=name).first()
-    return _read(row.peran) if row else None
+    if row is None:
+        return None
+    return _read(row.peran) if row.active else frozenset()
 
 
 def of_organization(organization_id: str | None) -> frozenset[Peran]:
@@ -126,18 +131,35 @@ def towards(held: dict[str, frozenset[Peran]], owner_org: str | None) -> frozens
 
 
 def holders(peran: Peran) -> list[str]:
-    """Ids of the organizations that hold this peran by a row of their own, deleted ones too."""
+    """Ids of the active organizations that hold this peran by a row of their own."""
+    return list(core.Session.scalars(_rows(peran).where(core.Group.state == "active")))
+
+
+def forfeited(peran: Peran) -> list[str]:
+    """Ids of the organizations that have this peran in their row, and are not active or gone."""
     return list(
-        core.Session.scalars(
-            sa.select(OrganizationPeran.organization_id)
-            .join(core.Group, core.Group.id == OrganizationPeran.organization_id)
-            .where(OrganizationPeran.peran.contains([peran.value]))
-        )
+        core.Session.scalars(_rows(peran).where(core.Group.state.is_distinct_from("active")))
     )
+
+
+def _rows(peran: Peran) -> sa.Select[tuple[str]]:
+    return (
+        sa.select(OrganizationPeran.organization_id)
+        .outerjoin(core.Group, core.Group.id == OrganizationPeran.organization_id)
+        .where(OrganizationPeran.peran.contains([peran.value]))
+    )
+
+
+def assigned(organization_id: str) -> frozenset[Peran]:
+    """What stands in the row of an organization, whether or not it counts."""
+    row = core.Session.get(OrganizationPeran, organization_id, populate_existing=True)
+    return _read(row.peran if row else None)
 
 
 def assign(organization_id: str, peran: Collection[Peran]) -> None:
     """Give an organization exactly these peran. Flushes, does not commit.
+
+    The database wants their event (logic/action.py) before the commit.
 
     Raises:
         sqlalchemy.exc.IntegrityError: when another organization is the Walidata or the Forum.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import uuid
 from collections.abc import Callable
 
-import ckan.model as core
-import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from tests.world import World
@@ -39,14 +38,7 @@ def test_take_release_take_over(visit: Visit, world: World) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"{key} 0 dilepas")).to_be_visible()
 
-    core.Session.execute(
-        sa.text(
-            "UPDATE satudata_status SET claimed_at = claimed_at - interval '30 days'"
-            " WHERE package_id = :id"
-        ),
-        {"id": ids[1]},
-    )
-    core.Session.commit()
+    world.later(ids[1], "claimed_at", -dt.timedelta(days=30))
     # Without JavaScript: the bar is there, and one button a row.
     other = visit("walidata_2", java_script_enabled=False)
     other.goto(f"/satudata/antrean?q={key}")

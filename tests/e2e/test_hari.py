@@ -8,8 +8,6 @@ import uuid
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-import ckan.model as core
-import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
 from ckanext.satudata_trenggalek.workflow import service
@@ -93,11 +91,7 @@ def test_ten_datasets(visit: Visit, world: World) -> None:
     # Nine are public; the tenth when its day has come.
     visitor.goto(f"/dataset/?q={key}")
     expect(visitor.get_by_role("heading", name=re.compile("^9 dataset"))).to_be_visible()
-    core.Session.execute(
-        sa.text("UPDATE satudata_status SET publish_at = now() WHERE package_id = :id"),
-        {"id": scheduled["id"]},
-    )
-    core.Session.commit()
+    world.due(scheduled["id"])
     assert service.publish_due() == [scheduled["name"]]
     assert {world.status(dataset["id"])["status"] for dataset in made} == {"terbit"}
     visitor.reload()

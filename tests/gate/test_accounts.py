@@ -1,4 +1,4 @@
-"""Whoever changes who may act is seen: membership, e-mail, password, sysadmin."""
+"""Whoever changes who may act is seen: membership, peran, e-mail, password, sysadmin, names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from ckan.cli import sysadmin as cli_sysadmin
 from ckan.cli import user as cli_user
 from ckan.lib import mailer
 from click.testing import CliRunner
+from sqlalchemy.exc import IntegrityError
 
-from ckanext.satudata_trenggalek import maintenance
+from ckanext.satudata_trenggalek import maintenance, peran
 from ckanext.satudata_trenggalek.model import Event
+from ckanext.satudata_trenggalek.workflow import service
 from tests.gate.sites import Portal
 from tests.world import World
 
@@ -179,6 +181,167 @@ def test_of_nobody_in_particular(world: World) -> None:
     """Whoever holds no peran may change their address in peace."""
     world.call("user_patch", "warga", id="warga", email="warga-baru@example.id")
     assert events(world.ids["warga"], "warga") == []
+
+
+# --- names -----------------------------------------------------------------------------------
+
+
+def acted(world: World, person: str) -> None:
+    """Let a person act once, under a name that the record then has."""
+    data = world.metadata(owner_org="dukcapil")
+    del data["id_kegiatan"]
+    world.call("package_create", person, **data)
+
+
+def test_a_name_that_acted_is_kept(world: World, person: str) -> None:
+    """Else another could take it, and with it a claim, and both would be one in the history."""
+    other = f"{person}-lain"
+    world.call("user_patch", "admin", id=world.ids[person], name=other)
+    world.call("user_patch", "admin", id=world.ids[person], name=person)
+    acted(world, person)
+    for action in ("user_patch", "user_update"):
+        data = {"id": world.ids[person], "name": other, "email": f"{person}@example.id"}
+        with pytest.raises(tk.ValidationError) as refused:
+            world.call(action, "admin", **data)
+        assert list(refused.value.error_dict) == ["name"]
+    model.Session.execute(sa.update(model.User).where(model.User.id == world.ids[person])
+                          .values(fullname="Nama"))  # fmt: skip
+    with pytest.raises(IntegrityError):
+        model.Session.execute(
+            sa.update(model.User).where(model.User.id == world.ids[person]).values(name=other)
+        )
+    model.Session.rollback()
+    user = model.User.get(person)
+    assert user and user.id == world.ids[person]
+
+
+def test_a_name_that_acted_is_given_to_nobody_else(world: World) -> None:
+    name = f"dahulu-{uuid.uuid4().hex[:8]}"
+    chain = f"percobaan-{uuid.uuid4()}"
+    service.record(chain, name, "percobaan")
+    model.Session.commit()
+    root = {"ignore_auth": True, "user": "admin"}
+    for taken in (name, "sistem"):
+        data = {"name": taken, "email": f"{name}@example.id", "password": "rahasia-123"}
+        with pytest.raises(tk.ValidationError) as refused:
+            world.call("user_create", root, **data)
+        assert list(refused.value.error_dict) == ["name"]
+        model.Session.add(model.User(name=taken, email=f"{name}@example.id"))
+        with pytest.raises(IntegrityError):
+            model.Session.flush()
+        model.Session.rollback()
+
+
+# --- peran -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def office(world: World) -> Iterator[str]:
+    """Name of an organization with an editor, which leaves no peran behind."""
+    name = f"kantor-{uuid.uuid4().hex[:8]}"
+    world.ids[name] = world.call("organization_create", "admin", name=name, title="Kantor")["id"]
+    world.call("organization_member_delete", "admin", id=name, username="admin")
+    world.call("organization_member_create", "admin", id=name, username="warga", role="editor")
+    yield name
+    model.Session.rollback()
+    if model.Group.get(name):
+        world.call("organization_purge", "admin", id=name)
+    for organization in ("diskominfo", "bappeda"):
+        if sorted(peran.find(organization) or ()) != sorted(World.ORGANIZATIONS[organization]):
+            world.give_peran(organization, World.ORGANIZATIONS[organization])
+    assert maintenance.verify()[1] == []
+
+
+def chain(id_: str) -> list[tuple[str, dict[str, Any] | None]]:
+    """What happened to an organization."""
+    model.Session.rollback()
+    rows = sa.select(Event.event, Event.detail).where(Event.package_id == id_).order_by(Event.seq)
+    return list(model.Session.execute(rows).tuples())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE satudata_peran SET peran = '{pembina_data}' WHERE organization_id = :id",
+        "DELETE FROM satudata_peran WHERE organization_id = :id",
+        "UPDATE satudata_peran SET organization_id = 'lain' WHERE organization_id = :id",
+        "INSERT INTO satudata_peran VALUES ('lain', '{pembina_data}')",
+    ],
+    ids=lambda text: " ".join(text.split()[:4]),
+)
+def test_peran_by_sql(world: World, statement: str) -> None:
+    model.Session.execute(sa.text(statement), {"id": world.ids["dukcapil"]})
+    with pytest.raises(IntegrityError):
+        model.Session.commit()
+    model.Session.rollback()
+    assert peran.find("dukcapil") == {peran.Peran.PRODUSEN_DATA}
+
+
+def test_peran_of_what_was_purged(world: World, office: str) -> None:
+    """The next of the same id begins with none, and the peran may be given to others."""
+    id_ = world.ids[office]
+    world.give_peran("bappeda", ["produsen_data"])
+    world.give_peran(office, ["forum_satu_data"])
+    world.call("organization_purge", "admin", id=office)
+    assert ("peran", {"sebelum": ["forum_satu_data"], "sesudah": None}) in chain(id_)
+    assert maintenance.verify()[1] == []
+    world.call("organization_create", "admin", id=id_, name=office, title="Kantor")
+    assert peran.find(office) == {peran.Peran.PRODUSEN_DATA}
+    world.give_peran("bappeda", ["forum_satu_data", "produsen_data"])
+
+
+def test_an_organization_purged_by_sql(world: World, office: str) -> None:
+    """Without an event for its peran it stays."""
+    world.give_peran(office, ["pembina_data"])
+    model.Session.execute(sa.text("DELETE FROM member WHERE group_id = :id"),
+                          {"id": world.ids[office]})  # fmt: skip
+    model.Session.execute(sa.text('DELETE FROM "group" WHERE id = :id'), {"id": world.ids[office]})
+    with pytest.raises(IntegrityError):
+        model.Session.commit()
+    model.Session.rollback()
+    assert model.Group.get(office)
+
+
+@pytest.mark.parametrize("state", ["deleted", "draft"])
+def test_peran_of_what_is_not_active(world: World, office: str, state: str) -> None:
+    """It counts for nothing and blocks nobody; that it falls to another is told on both chains."""
+    id_ = world.ids[office]
+    world.give_peran("diskominfo", ["produsen_data"])
+    world.give_peran(office, ["walidata", "produsen_data"])
+    if state == "deleted":
+        world.call("organization_delete", "admin", id=office)
+    else:
+        world.call("organization_patch", "admin", id=office, state=state)
+    assert peran.holders(peran.Peran.WALIDATA) == []
+    assert peran.find(office) == frozenset()
+    world.give_peran("diskominfo", ["walidata", "produsen_data"])
+    taken = {"sebelum": ["produsen_data", "walidata"], "sesudah": ["produsen_data"]}
+    assert chain(id_)[-1] == ("peran", taken)
+    assert maintenance.verify()[1] == []
+
+
+def test_state_of_an_organization(world: World, office: str) -> None:
+    """It changes who may act."""
+    id_ = world.ids[office]
+    before = len(chain(id_))
+    for state in ("draft", "active"):
+        world.call("organization_patch", "admin", id=office, state=state)
+    world.call("organization_patch", "admin", id=office, title="Kantor Baru")
+    assert chain(id_)[before:] == [
+        ("keadaan", {"sebelum": "active", "sesudah": "draft"}),
+        ("keadaan", {"sebelum": "draft", "sesudah": "active"}),
+    ]
+    world.call("organization_delete", "admin", id=office)
+    assert dict(chain(id_))["keadaan"] == {"sebelum": "active", "sesudah": "deleted"}
+    assert events(id_, "warga")[-1] == (
+        "admin", "keanggotaan", {"sebelum": "editor", "sesudah": None},
+    )  # fmt: skip
+
+
+def test_an_organization_deleted_as_a_group(world: World, office: str) -> None:
+    world.call("group_delete", "admin", id=office)
+    assert dict(chain(world.ids[office]))["keadaan"] == {"sebelum": "active", "sesudah": "deleted"}
+    assert events(world.ids[office], "warga")[-1][2] == {"sebelum": "editor", "sesudah": None}
 
 
 def test_two_at_once(world: World, person: str) -> None:

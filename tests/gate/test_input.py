@@ -7,7 +7,6 @@ from typing import Any
 import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
-import sqlalchemy as sa
 
 from tests.world import World
 
@@ -56,11 +55,7 @@ def test_publish_at_beyond_the_calendar_breaks_the_queue(world: World) -> None:
         world.call("satudata_queue_list", "walidata", limit=100)
     finally:
         model.Session.rollback()
-        model.Session.execute(
-            sa.text("UPDATE satudata_status SET publish_at = NULL, due_at = NULL"
-                    " WHERE package_id = :id"), {"id": dataset["id"]},
-        )  # fmt: skip
-        model.Session.commit()
+        world.move("walidata", dataset["id"], "kembalikan", note="Perbaiki.")
 
 
 @pytest.mark.parametrize("value", [float("inf"), ["x"], "\x00"])

@@ -249,12 +249,7 @@ def test_publish_against(world: World, soak: Soak, against: str) -> None:
             "schedule": lambda: _published(service.publish_due()),
         }
         if against == "schedule":
-            core.Session.execute(
-                sa.update(model.Status)
-                .where(model.Status.package_id == raced.id)
-                .values(publish_at=service.now())
-            )
-            core.Session.commit()
+            world.due(raced.id)
         published, result = at_once(
             partial(raced.move, "walidata", "terbitkan", read), other[against]
         )

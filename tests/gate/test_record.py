@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import json
 import stat
 import uuid
@@ -12,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import ckan.model as core
+import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy.exc import DBAPIError
 
-from ckanext.satudata_trenggalek import audit, config, files, model
+from ckanext.satudata_trenggalek import audit, comments, config, content, files, maintenance, model
 from ckanext.satudata_trenggalek.model import ddl, roles
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
@@ -244,8 +248,8 @@ def tampered(owner: sa.Engine, *statements: str, **values: object) -> Iterator[N
     """What the owner of the tables could do; undone at the end."""
     core.Session.remove()
     with owner.connect() as connection:
-        for table in RECORDS:
-            connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER satudata_guard")
+        for table in ddl.TRIGGERS:
+            connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for statement in statements:
             connection.execute(sa.text(statement), values)
         core.Session.configure(bind=connection)
@@ -340,6 +344,82 @@ def test_manipulated_comments_are_named(
         problems = audit.comments()
     named = "lain" if "no event" in how else id_
     assert f"{package}: comment {named} {how}" in problems
+
+
+#: A comment, what is done to it, whether its event tells of it when it keeps the words alone.
+_SENT = (
+    ("author = 'pembina_bps'", True),
+    ("peran = 'pembina_data'", True),
+    ("field = 'title'", False),
+    ("spot = '{}'", False),
+    ("round = 7", False),
+    ("at = at - interval '1 day'", True),
+    ("state = 'done', state_by = 'walidata', state_at = at", True),
+    ("state = 'answered'", True),
+)
+
+
+@pytest.mark.parametrize(("change", "of_words"), _SENT, ids=lambda value: str(value).split()[0])
+def test_comments_are_compared_whole(
+    anchored: str, owner: sa.Engine, change: str, of_words: bool
+) -> None:
+    comment = core.Session.scalars(
+        sa.select(model.Comment)
+        .where(model.Comment.parent_id.is_(None), model.Comment.state_at.is_(None))
+        .limit(1)
+    ).one()
+    told = f"{comment.package_id}: comment {comment.id} was changed"
+    id_, package = comment.id, comment.package_id
+    old = (
+        "UPDATE satudata_event SET detail = jsonb_set(detail, ARRAY['komentar', :id], to_jsonb("
+        "encode(sha256(convert_to((SELECT body FROM satudata_comment WHERE id = :id), 'UTF8')),"
+        " 'hex'))) WHERE package_id = :package AND detail -> 'komentar' ? :id"
+    )
+    values = {"id": id_, "package": package}
+    with tampered(owner, f"UPDATE satudata_comment SET {change} WHERE id = :id", **values):
+        assert audit.comments() == [told]
+    # As an older version of the portal recorded it.
+    with tampered(owner, old, **values):
+        assert audit.comments() == []
+    with tampered(owner, old, f"UPDATE satudata_comment SET {change} WHERE id = :id", **values):
+        assert audit.comments() == [told] * of_words
+
+
+def test_states_of_comments_are_those_of_their_events(world: World) -> None:
+    """Answered by a reply and by a change, settled, open again by who opened it and by a reply."""
+    dataset = world.at("diajukan")["id"]
+    fields = ("konsep", "definisi", "satuan")
+    sent = [{"field": field, "body": "Perjelas."} for field in fields]
+    world.move("walidata", dataset, "kembalikan", note="Perbaiki.", comments=sent)
+    ids = core.Session.scalars(
+        sa.select(model.Comment.id)
+        .where(model.Comment.package_id == dataset)
+        .order_by(model.Comment.number)
+    ).all()
+    world.call("satudata_comment_create", "produsen_dinkes", id=dataset, parent=ids[0], body="Ya.")
+    world.call("package_patch", "produsen_dinkes", id=dataset, definisi="Diperjelas.")
+    world.move("produsen_dinkes", dataset, "ajukan")
+    for state in ("done", "open", "done"):
+        world.call("satudata_comment_resolve", "walidata", id=ids[1], state=state)
+    again = [{"parent": ids[0], "body": "Belum."}]
+    world.move("walidata", dataset, "kembalikan", note="Perbaiki.", comments=again)
+    states = [core.Session.get_one(model.Comment, id_, populate_existing=True).state for id_ in ids]
+    assert states == ["open", "done", "open"]
+    assert audit.comments() == []
+
+
+def test_comment_settled_by_nobody(world: World) -> None:
+    """The role that serves may change the state; then no event has said so."""
+    dataset = world.at("diajukan")["id"]
+    sent = [{"field": "konsep", "body": "Perjelas."}]
+    world.move("walidata", dataset, "kembalikan", note="Perbaiki.", comments=sent)
+    comment = core.Session.scalars(
+        sa.select(model.Comment).where(model.Comment.package_id == dataset)
+    ).one()
+    comments.settle(comment, "done", "walidata", service.now())
+    core.Session.flush()
+    assert audit.comments() == [f"{dataset}: comment {comment.id} was changed"]
+    core.Session.rollback()
 
 
 def _chain_again(connection: sa.Connection, id_: str) -> None:
@@ -534,6 +614,302 @@ def test_events_without_an_anchor_are_told(world: World, doctor: Doctor) -> None
     assert doctor() == []
 
 
+# --- rows beside their events ----------------------------------------------------------------
+
+
+def wrong() -> list[str]:
+    """All that `ckan satudata audit verify` names."""
+    return [*audit.verify()[2], *audit.comments(), *maintenance.altered(), *audit.published()]
+
+
+_OTHER_WORDS = "UPDATE package SET title = 'Lain' WHERE id = :id;"
+_OF_STATUS, _OF_PUBLICATION = (
+    f"UPDATE satudata_{table} SET {{}} WHERE package_id = :id"
+    for table in ("status", "publication")
+)
+#: What is done to a published dataset -> what is said of it.
+ROWS = {
+    "other words": (_OTHER_WORDS, "content differs from what was approved"),
+    "other words, no hash": (
+        _OTHER_WORDS + _OF_STATUS.format("content_hash = NULL"),
+        "content differs from what was approved",
+    ),
+    "other words, their hash": (
+        _OTHER_WORDS + _OF_STATUS.format("content_hash = :hash"),
+        "content differs from what was approved",
+    ),
+    "publication removed": (
+        "DELETE FROM satudata_publication WHERE package_id = :id",
+        "version 1 is missing",
+    ),
+    "publication inserted": (
+        "INSERT INTO satudata_publication SELECT (jsonb_populate_record(p,"
+        " '{\"version\": 2}')).* FROM satudata_publication p WHERE package_id = :id",
+        "version 2 was published without an event",
+    ),
+    "draft is public": ("UPDATE package SET private = false WHERE id = :draft", "private"),
+    **{
+        f"publication: {change}": (
+            _OF_PUBLICATION.format(change),
+            "version 1 is not what its events say",
+        )
+        for change in (
+            "verified_at = verified_at - interval '1 day'",
+            "published_at = now()",
+            "name = 'lain'",
+            "content_hash = 'sha256:0'",
+            "withdrawn_at = now()",
+            "public_note = 'Keliru.'",
+        )
+    },
+    "publication: version": (_OF_PUBLICATION.format("version = 3"), "version 1 is missing"),
+    "publication: files": (
+        _OF_PUBLICATION.format("files = jsonb_set(files, '{0,id}', '\"lain\"')"),
+        "files are not those of version 1",
+    ),
+    **{
+        change: (_OF_STATUS.format(change), f"{change.split()[0]} is not what its events say")
+        for change in (
+            "content_hash = NULL",
+            "content_hash = 'sha256:0'",
+            "makers = '{}'",
+            "version = 2",
+            "round = 3",
+            "reviewer = 'walidata_2'",
+            "verified_at = now()",
+            "verified_by = 'walidata_2'",
+            "published_at = now()",
+            "submitted_by = 'forum'",
+            "submitted_at = now()",
+            "data_prioritas = true",
+            "prioritas_kriteria = 'a'",
+            "publish_at = '2020-01-01'",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("what", ROWS)
+def test_manipulated_rows_are_named(
+    world: World, anchored: str, owner: sa.Engine, what: str
+) -> None:
+    statement, told = ROWS[what]
+    draft = world.standing("draf")
+    other = content.canonical(anchored)
+    other["fields"]["title"] = "Lain"
+    values = {"id": anchored, "hash": content.digest(other), "draft": draft}
+    assert wrong() == []
+    with tampered(owner, *filter(None, statement.split(";")), **values):
+        problems = wrong()
+    named = draft if told == "private" else anchored
+    assert any(p.startswith(f"{named}: ") and told in p for p in problems), problems
+
+
+def test_publication_of_no_dataset_is_named(anchored: str, owner: sa.Engine) -> None:
+    forged = (
+        "INSERT INTO satudata_publication SELECT (jsonb_populate_record(p,"
+        ' \'{"package_id": "bukan-dataset"}\')).* FROM satudata_publication p'
+        " WHERE package_id = :id"
+    )
+    with tampered(owner, forged, id=anchored):
+        assert "bukan-dataset: version 1 was published without an event" in wrong()
+
+
+def test_peran_that_no_event_gave_is_named(anchored: str, world: World, owner: sa.Engine) -> None:
+    id_ = world.ids["dukcapil"]
+    told = f"{id_}: peran is not what its events say"
+    for statement in (
+        "UPDATE satudata_peran SET peran = '{pembina_data}' WHERE organization_id = :id",
+        "DELETE FROM satudata_peran WHERE organization_id = :id",
+    ):
+        with tampered(owner, statement, id=id_):
+            assert audit.verify()[2] == [told]
+
+
+def test_upgrade_tells_what_became_of_peran(world: World, owner: sa.Engine) -> None:
+    """Older portals left peran of what was purged, and took some of what was deleted, unseen."""
+    migration = importlib.import_module(
+        "ckanext.satudata_trenggalek.migration.satudata_trenggalek.versions.011_peran"
+    )
+    ids = {}
+    for what in ("purged", "deleted", "forged"):
+        name = f"kantor-{uuid.uuid4().hex[:8]}"
+        ids[what] = world.call("organization_create", "admin", name=name, title="Kantor")["id"]
+        world.call("organization_member_delete", "admin", id=name, username="admin")
+        world.give_peran(name, ["pembina_data"])
+    world.give_peran("bappeda", ["produsen_data"])
+    for what in ("deleted", "purged"):
+        world.give_peran(ids[what], ["forum_satu_data", "pembina_data"])
+        world.call("organization_delete", "admin", id=ids[what])
+    world.give_peran("bappeda", World.ORGANIZATIONS["bappeda"])
+    with tampered(
+        owner,
+        "DROP INDEX ix_satudata_event_actor",
+        "DELETE FROM satudata_event WHERE package_id = :deleted AND event = 'peran'"
+        " AND detail -> 'sesudah' = '[\"pembina_data\"]' AND seq > 3",
+        "DELETE FROM member WHERE group_id = :purged",
+        'DELETE FROM "group" WHERE id = :purged',
+        "UPDATE satudata_peran SET peran = '{produsen_data}' WHERE organization_id = :forged",
+        **ids,
+    ):
+        connection = core.Session.connection()
+        context = MigrationContext.configure(connection)
+        with Operations.context(context):  # pyright: ignore[reportArgumentType]
+            migration.upgrade()
+        problems = [problem for problem in audit.verify()[2] if "peran" in problem]
+        assert problems == [f"{ids['forged']}: peran is not what its events say"]
+        told = connection.scalar(
+            sa.text("SELECT detail FROM satudata_event WHERE package_id = :id"
+                    " ORDER BY seq DESC LIMIT 1"), {"id": ids["purged"]},
+        )  # fmt: skip
+        assert told == {"sebelum": ["pembina_data"], "sesudah": None}
+    for id_ in ids.values():
+        world.call("organization_purge", "admin", id=id_)
+
+
+def test_status_row_that_was_removed_is_named(anchored: str, owner: sa.Engine) -> None:
+    with tampered(owner, "DELETE FROM satudata_status WHERE package_id = :id", id=anchored):
+        assert f"{anchored}: status is missing" in audit.verify()[2]
+
+
+def test_past_versions_and_withdrawals_are_whole(world: World) -> None:
+    """What people do in any order is what verify wants to find."""
+    id_ = world.at("ditarik")["id"]
+    world.move("walidata", id_, "buka_kembali")
+    world.call("satudata_prioritas_set", "walidata", id=id_, data_prioritas=True, kriteria="b")
+    world.call("satudata_prioritas_set", "forum", id=id_, data_prioritas=False)
+    world.bring(id_, "dikembalikan")
+    world.move("produsen_dinkes", id_, "ajukan")
+    world.call("satudata_claim", "walidata", id=id_)
+    assert wrong() == []
+    world.call("satudata_release", "walidata", id=id_)
+    later = service.now() + dt.timedelta(days=30)
+    world.move("walidata", id_, "setujui", publish_at=later.isoformat())
+    assert wrong() == []
+    world.move("walidata", id_, "terbitkan")
+    world.move("walidata", id_, "tarik", note="Keliru.", public_note="Sedang diperbaiki.")
+    purged = world.at("ditarik")["id"]
+    world.call("dataset_purge", "admin", id=purged, note="Keliru.")
+    assert wrong() == []
+
+
+# --- what the role that serves may add -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"package_id": "bukan-dataset"}, {"version": 2}, {"version": 2, "public_note": "x"}],
+    ids=str,
+)
+def test_publication_wants_its_event(anchored: str, change: dict[str, object]) -> None:
+    """Nor does what was published keep others from their names, or itself from a withdrawal."""
+    forged = (
+        "INSERT INTO satudata_publication SELECT (jsonb_populate_record(p, %s)).*"
+        f" FROM satudata_publication p WHERE package_id = '{anchored}' AND version = 1"
+    )
+    core.Session.remove()
+    with core.ensure_engine().connect() as connection, pytest.raises(DBAPIError) as refusal:
+        connection.exec_driver_sql(forged, (json.dumps(change),))
+    assert refusal.value.orig.pgcode == CHECK_VIOLATION  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
+def test_a_taken_name_blocks_no_withdrawal(world: World, owner: sa.Engine) -> None:
+    """Names are asked for when they are given, not at each change of a dataset that has one."""
+    id_ = world.at("terbit")["id"]
+    core.Session.remove()
+    with owner.connect() as connection:
+        connection.exec_driver_sql("ALTER TABLE satudata_publication DISABLE TRIGGER USER")
+        connection.exec_driver_sql(
+            "INSERT INTO satudata_publication SELECT (jsonb_populate_record(p,"
+            ' \'{"package_id": "bukan-dataset"}\')).* FROM satudata_publication p'
+            f" WHERE package_id = '{id_}'"
+        )
+        connection.exec_driver_sql(
+            f"UPDATE package SET metadata_modified = now() WHERE id = '{id_}'"
+        )
+        connection.rollback()
+
+
+def test_anchor_wants_its_event(anchored: str) -> None:
+    forged = (
+        "INSERT INTO satudata_anchor SELECT"
+        " (jsonb_populate_record(a, '{{\"seq\": 1000000, {}}}')).*"
+        f" FROM satudata_anchor a WHERE package_id = '{anchored}'"
+    )
+    for change in ('"event_seq": 99', '"package_id": "lain"', '"event_hash": "sha256:0"'):
+        assert sqlstate(core.ensure_engine(), forged.format(change)) == CHECK_VIOLATION
+
+
+def test_content_of_another_under_the_hash(world: World) -> None:
+    """Put there before: what is submitted is not what would be kept as submitted."""
+    id_ = world.draft()["id"]
+    hash_ = content.digest(content.canonical(id_))
+    core.Session.add(model.Content(content_hash=hash_, content={"fields": {}, "resources": []}))
+    core.Session.commit()
+    with pytest.raises(tk.ValidationError) as refused:
+        world.move("produsen_dinkes", id_, "ajukan")
+    assert list(refused.value.error_dict) == ["content_hash"]
+    assert world.status(id_)["status"] == "draf"
+    world.call("package_patch", "produsen_dinkes", id=id_, definisi="Lain.")
+    world.move("produsen_dinkes", id_, "ajukan")
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["publish_at = now() - interval '1 minute'", "reviewer = 'walidata_2'",
+     "verified_by = 'walidata_2'", "submitted_by = 'forum'", "revision_of = 'lain'",
+     "since = since - interval '9 days'", "due_at = now()", "round = 5",
+     "claimed_at = now()"],
+    ids=lambda text: text.split()[0],
+)  # fmt: skip
+def test_status_changes_with_an_event(world: World, change: str) -> None:
+    id_ = world.standing("terverifikasi")
+    core.Session.remove()
+    with core.ensure_engine().connect() as connection, pytest.raises(DBAPIError) as refusal:
+        connection.exec_driver_sql(
+            f"UPDATE satudata_status SET {change} WHERE package_id = '{id_}'"
+        )
+        connection.commit()
+    assert refusal.value.orig.pgcode == CHECK_VIOLATION  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize("told", [None, "2099-01-01T09:00:00+07:00", "kemarin", 5])
+def test_what_nobody_scheduled_is_not_published(world: World, told: object) -> None:
+    """An event of another time, of none, or of another round schedules nothing."""
+    id_ = world.at("terverifikasi")["id"]
+    past = service.now() - dt.timedelta(minutes=1)
+    service.lock(id_)
+    if told is None:
+        service.record(id_, "walidata", "percobaan")
+    else:
+        service.record(id_, "walidata", "jadwalkan", detail={"publish_at": told})
+    core.Session.execute(
+        sa.update(model.Status).where(model.Status.package_id == id_).values(publish_at=past)
+    )
+    core.Session.commit()
+    assert service.publish_due() == []
+    assert world.status(id_)["status"] == "terverifikasi"
+    assert f"{id_}: publish_at is not what its events say" in audit.verify()[2]
+    world.move("walidata", id_, "kembalikan", note="Perbaiki.")
+    assert audit.verify()[2] == []
+
+
+def test_schedule_of_a_round_before(world: World) -> None:
+    id_ = world.at("terverifikasi")["id"]
+    world.due(id_)
+    past = world.status(id_)["publish_at"]
+    world.move("walidata", id_, "kembalikan", note="Perbaiki.")
+    world.bring(id_, "terverifikasi")
+    service.lock(id_)
+    service.record(id_, "walidata", "percobaan")
+    core.Session.execute(
+        sa.update(model.Status).where(model.Status.package_id == id_).values(publish_at=past)
+    )
+    core.Session.commit()
+    assert service.publish_due() == []
+    world.move("walidata", id_, "kembalikan", note="Perbaiki.")
+
+
 # --- published bytes -------------------------------------------------------------------------
 
 
@@ -564,7 +940,7 @@ def test_published_bytes_are_those_that_were_approved(anchored: str) -> None:
         ("UPDATE satudata_publication SET files = '[]' WHERE package_id = :id",
          "has other files than were approved"),
         ("UPDATE satudata_publication SET content_hash = 'sha256:0' WHERE package_id = :id",
-         "was published without an event"),
+         "the content that was approved is missing or was changed"),
         ("UPDATE satudata_content SET content = jsonb_set(content, '{fields,title}', '\"x\"')"
          " WHERE content_hash IN (SELECT content_hash FROM satudata_publication"
          " WHERE package_id = :id)", "the content that was approved is missing or was changed"),

@@ -26,7 +26,7 @@ from hypothesis.stateful import run_state_machine_as_test as run
 from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import FileStorage
 
-from ckanext.satudata_trenggalek import audit, files, maintenance, tables
+from ckanext.satudata_trenggalek import audit, files, maintenance, model, tables
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
 
@@ -569,14 +569,12 @@ class Walk(RuleBasedStateMachine):
     @rule()
     def publish_due(self) -> None:
         """Two days later."""
-        core.Session.execute(
-            sa.text(
-                "UPDATE satudata_status SET publish_at = now() - interval '1 minute'"
-                " WHERE publish_at IS NOT NULL AND package_id = ANY (:ids)"
-            ),
-            {"ids": [known.id for known in self.known]},
+        row = model.Status
+        planned = sa.select(row.package_id).where(
+            row.publish_at.is_not(None), row.package_id.in_([known.id for known in self.known])
         )
-        core.Session.commit()
+        for id_ in core.Session.scalars(planned).all():
+            self.world.due(id_)
         done = self._try("publish_due", None, service.publish_due) or []
         for known in self.known:
             if known.name in done:

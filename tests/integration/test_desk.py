@@ -26,16 +26,6 @@ def sql(statement: str, **parameters: Any) -> None:
     core.Session.commit()
 
 
-def age(id_: str, days: int = 30) -> None:
-    """Move a claim into the past."""
-    sql(
-        "UPDATE satudata_status SET claimed_at = claimed_at - make_interval(days => :days)"
-        " WHERE package_id = :id",
-        id=id_,
-        days=days,
-    )
-
-
 def claim(world: World, user: str | None, id_: str, **more: Any) -> dict[str, Any]:
     return world.call("satudata_claim", user, id=id_, **more)
 
@@ -93,7 +83,7 @@ def test_claim_is_exclusive_and_on_the_record(world: World) -> None:
 def test_a_stale_claim_is_taken_over_with_a_reason(world: World) -> None:
     id_ = world.at("diajukan")["id"]
     claim(world, "walidata", id_)
-    age(id_)
+    world.later(id_, "claimed_at", -dt.timedelta(days=30))
     status = world.status(id_, "walidata_2")
     assert (status["claim_stale"], status["claim"]) == (True, "take_over")
     with refused("transition", "Ambil alih"):
@@ -115,7 +105,7 @@ def test_a_stale_claim_is_taken_over_with_a_reason(world: World) -> None:
 def test_the_holder_still_decides_on_a_stale_claim(world: World) -> None:
     id_ = world.at("diajukan")["id"]
     claim(world, "walidata", id_)
-    age(id_)
+    world.later(id_, "claimed_at", -dt.timedelta(days=30))
     assert world.move("walidata", id_, "setujui")["status"] == "terverifikasi"
 
 
@@ -216,10 +206,7 @@ def test_queue_filters(world: World) -> None:
     second = world.at("diajukan", title=f"{word} dua", kategori="budaya-dan-agama")["id"]
     third = world.at("diperiksa_pembina", title=f"{word} tiga")["id"]
     claim(world, "walidata", first)
-    sql(
-        "UPDATE satudata_status SET due_at = now() - interval '3 days' WHERE package_id = :id",
-        id=second,
-    )
+    world.later(second, "due_at", -dt.timedelta(days=3))
 
     def found(**data: Any) -> set[str]:
         return set(ids(world, "walidata", q=word, **data))
@@ -290,10 +277,7 @@ def test_an_organization_that_is_gone(world: World) -> None:
 def test_each_step_keeps_the_wait_that_it_ends(world: World) -> None:
     id_ = world.at("diajukan")["id"]
     waiting = world.status(id_)
-    sql(
-        "UPDATE satudata_status SET due_at = now() - interval '1 hour' WHERE package_id = :id",
-        id=id_,
-    )
+    world.later(id_, "due_at", -dt.timedelta(hours=1))
     assert world.status(id_)["overdue"] is True
     returned = world.move("walidata", id_, "kembalikan", note="Perbaiki.")
     assert (returned["due_at"], returned["overdue"], returned["clock_paused"]) == (
@@ -326,18 +310,10 @@ def test_deadlines_follow_the_settings(
 LATER = "2099-01-01T09:00:00+07:00"
 
 
-def due_now(id_: str) -> None:
-    sql(
-        "UPDATE satudata_status SET publish_at = now() - interval '1 minute', due_at = now()"
-        " - interval '1 minute', publish_tried_at = NULL WHERE package_id = :id",
-        id=id_,
-    )
-
-
 def scheduled(world: World, **fields: Any) -> str:
     id_ = world.at("terverifikasi", **fields)["id"]
     world.move("walidata", id_, "terbitkan", publish_at=LATER)
-    due_now(id_)
+    world.due(id_)
     return id_
 
 
@@ -376,7 +352,7 @@ def test_what_cannot_be_published_waits_and_says_why(
         assert (status["status"], status["publish_error"]) == ("terverifikasi", reason)
         assert status["publish_at"] and status["overdue"] is True
     assert {orphan, stuck} <= set(ids(world, "walidata", overdue=True))
-    due_now(stuck)  # an hour later
+    world.due(stuck)  # an hour later
     with caplog.at_level(logging.WARNING):
         assert service.publish_due() == []
     told = [r for r in caplog.records if "scheduled, not published" in r.getMessage()]
@@ -384,7 +360,7 @@ def test_what_cannot_be_published_waits_and_says_why(
     assert [e["event"] for e in events(world, stuck)].count("jadwal_gagal") == 1
     # What is mended is published at the next try.
     sql(load, id=stuck, state="termuat")
-    due_now(stuck)
+    world.due(stuck)
     assert len(service.publish_due()) == 1
     done = world.status(stuck)
     assert (done["status"], done["publish_error"]) == ("terbit", None)
@@ -405,7 +381,7 @@ def test_one_fault_does_not_stop_the_others(world: World, monkeypatch: pytest.Mo
     monkeypatch.undo()
     assert world.status(fine)["status"] == "terbit"
     assert world.status(broken)["publish_error"] == "galat"
-    due_now(broken)
+    world.due(broken)
     assert len(service.publish_due()) == 1
 
 

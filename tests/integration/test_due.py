@@ -23,12 +23,7 @@ def test_each_part_runs_though_another_fails(
     id_ = world.at("terverifikasi")["id"]
     later = (dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=1)).isoformat()
     world.move("walidata", id_, "terbitkan", publish_at=later)
-    core.Session.execute(
-        sa.update(model.Status)
-        .where(model.Status.package_id == id_)
-        .values(publish_at=sa.func.now() - dt.timedelta(minutes=1))
-    )
-    core.Session.commit()
+    world.due(id_)
 
     def broken(_app: Any) -> None:
         raise OSError("no mail today")

@@ -252,22 +252,22 @@ def test_withdrawn_and_published_again(world: World) -> None:
 
 def test_audit_finds_altered_content(world: World, owner: sa.Engine) -> None:
     """As whoever owns the tables could alter it; the trigger stops all others."""
-    id_ = world.at("terverifikasi")["id"]
-    good = world.status(id_)["content_hash"]
+    dataset = world.at("terverifikasi")
+    id_ = dataset["id"]
 
-    def approve(hash_: str) -> None:
+    def alter(title: str) -> None:
         core.Session.remove()
-        update = f"UPDATE satudata_status SET content_hash = '{hash_}' WHERE package_id = '{id_}'"
-        switch = "ALTER TABLE satudata_status {} TRIGGER satudata_guard"
+        update = f"UPDATE package SET title = '{title}' WHERE id = '{id_}'"
+        switch = "ALTER TABLE package {} TRIGGER satudata_guard"
         for statement in (switch.format("DISABLE"), update, switch.format("ENABLE ALWAYS")):
             with owner.begin() as connection:
                 connection.exec_driver_sql(statement)
 
-    approve("sha256:" + "0" * 64)
+    alter("Lain")
     try:
         assert [problem.split(":")[0] for problem in maintenance.altered()] == [id_]
     finally:
-        approve(good)
+        alter(dataset["title"])
 
 
 # --- lists and searches -----------------------------------------------------------------------

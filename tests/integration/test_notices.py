@@ -137,9 +137,7 @@ def submit(world: World, **fields: Any) -> dict[str, Any]:
 
     id_ = world.shared.get("notices") or world.draft()["id"]
     world.shared["notices"] = id_
-    row = model.Status
-    core.Session.execute(sa.update(row).where(row.package_id == id_).values(reviewer=None))
-    core.Session.commit()
+    world.put(id_, reviewer=None, claimed_at=None)
     if world.status(id_)["status"] == "diajukan":
         world.move("produsen_dinkes", id_, "batalkan")
     if fields:
@@ -225,17 +223,10 @@ def test_a_scheduled_publication_is_told_once(world: World, outbox: None) -> Non
 
 
 def test_who_lost_a_claim_is_told(world: World, mailbox: Mailbox, send: Callable[[], Any]) -> None:
-    from ckan import model as core
-
-    from ckanext.satudata_trenggalek import model
 
     dataset = submit(world)["id"]
     world.call("satudata_claim", "walidata", id=dataset)
-    row = model.Status
-    core.Session.execute(
-        sa.update(row).where(row.package_id == dataset).values(claimed_at=dt.datetime(2020, 1, 1))
-    )
-    core.Session.commit()
+    world.later(dataset, "claimed_at", -dt.timedelta(days=30))
     world.call("satudata_claim", "walidata_2", id=dataset, note="Sakit sejak Senin.")
     assert told(dataset, "ambil_alih") == ["walidata"]
     send()
@@ -251,10 +242,8 @@ def test_a_schedule_that_fails_is_told_to_walidata(world: World, outbox: None) -
     from ckanext.satudata_trenggalek.workflow import service
 
     dataset = world.at("terverifikasi")
-    row, table, id_ = model.Status, model.Table, dataset["id"]
-    core.Session.execute(
-        sa.update(row).where(row.package_id == id_).values(publish_at=dt.datetime(2020, 1, 1))
-    )
+    table, id_ = model.Table, dataset["id"]
+    world.due(id_)
     # Its table is not that of its file.
     core.Session.execute(
         sa.update(table)
@@ -728,15 +717,12 @@ def waiting(world: World, status: str, due: str, reviewer: str | None = None) ->
 
     dataset = submit(world)["id"] if status == "diajukan" else world.at(status)["id"]
     row = model.Status
-    core.Session.execute(
-        sa.update(row).where(row.due_at.is_not(None), row.package_id != dataset).values(due_at=None)
-    )
-    core.Session.execute(
-        sa.update(row)
-        .where(row.package_id == dataset)
-        .values(due_at=dt.datetime.fromisoformat(due).replace(tzinfo=WIB), reviewer=reviewer)
-    )
-    core.Session.commit()
+    others = sa.select(row.package_id).where(row.due_at.is_not(None), row.package_id != dataset)
+    for id_ in core.Session.scalars(others).all():
+        world.put(id_, due_at=None)
+    due_at = dt.datetime.fromisoformat(due).replace(tzinfo=WIB)
+    claimed_at = due_at if reviewer else None
+    world.put(dataset, due_at=due_at, reviewer=reviewer, claimed_at=claimed_at)
     return dataset
 
 
@@ -797,7 +783,8 @@ def test_late_pembina_are_told_to_walidata_but_not_to_produsen(
     for name, count in (("produsen_dinkes", 0), ("walidata", 4)):
         history = world.call("satudata_history_list", name, id=dataset)
         assert len(history["reminders"]) == count
-        assert {item["user"] for item in history["results"][-1]["told"]} == {
+        # The last event is that of the deadline, above.
+        assert {item["user"] for item in history["results"][-2]["told"]} == {
             "pembina_bps", "produsen_dinkes",
         }  # fmt: skip
         shown = page(app, world, name, f"/dataset/{dataset}/riwayat").text

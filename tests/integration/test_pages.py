@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable
 from html import unescape
 from typing import Any
 from urllib.parse import urlsplit
 
-import ckan.model as core
 import pytest
-import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 
 from ckanext.satudata_trenggalek import helpers
@@ -150,14 +149,7 @@ def test_taking_over_asks_for_the_reason(get: Page, post: Page, world: World) ->
     assert get("walidata_2", url).status_code == 302, "nobody holds it"
     world.call("satudata_claim", "walidata", id=dataset["id"])
     assert get("walidata_2", url).status_code == 302, "its holder is at work"
-    core.Session.execute(
-        sa.text(
-            "UPDATE satudata_status SET claimed_at = claimed_at - interval '30 days'"
-            " WHERE package_id = :id"
-        ),
-        {"id": dataset["id"]},
-    )
-    core.Session.commit()
+    world.later(dataset["id"], "claimed_at", -dt.timedelta(days=30))
     assert "boleh diambil alih" in text(get("walidata_2", "/satudata/antrean?q=kelengkeng"))
     page = get("walidata_2", url)
     assert page.status_code == 200 and "Dipegang oleh walidata sejak" in text(page)

@@ -409,7 +409,7 @@ def test_schedule_publishes_once(world: World) -> None:
     status = world.move("walidata", id_, "setujui", publish_at="2099-01-01T09:00:00+07:00")
     assert status["status"] == "terverifikasi" and status["publish_at"]
     assert service.publish_due() == []
-    sql("UPDATE satudata_status SET publish_at = now() WHERE package_id = :id", id=id_)
+    world.due(id_)
     assert len(service.publish_due()) == 1
     assert service.publish_due() == []
     status = world.status(id_)

@@ -3,8 +3,9 @@
 CKAN lets a sysadmin set another's password or e-mail address and act as them, and whoever makes a
 user an editor gives them a peran. That stays possible, but not unseen: the chain of each
 organization in which the user holds a peran (of a sysadmin: the user's own) says who changed what,
-never the address or the password itself. Seen are all changes by CKAN's models: API, pages and
-command line; not SQL.
+never the address or the password itself. So does it say which state an organization came to, and
+that its peran went with it when it was purged. Seen are all changes by CKAN's models: API, pages
+and command line; of SQL the database holds what concerns peran and names (model/ddl.py).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import SISTEM
 
 #: Names of the events.
-MEMBERSHIP, ACCOUNT = "keanggotaan", "akun"
+MEMBERSHIP, ACCOUNT, STATE = "keanggotaan", "akun", "keadaan"
 #: Attribute of a user -> what an event calls it.
 _WATCHED = {
     "name": "nama",
@@ -39,7 +40,7 @@ def _load_before(*_: object) -> None:
     """For a listener that makes SQLAlchemy load the value that is about to be replaced."""
 
 
-for _attribute in (core.Member.state, core.Member.capacity):
+for _attribute in (core.Member.state, core.Member.capacity, core.Group.state):
     event.listen(_attribute, "set", _load_before, active_history=True)
 
 
@@ -59,6 +60,29 @@ def _memberships(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if before != after and row.group_id:
             detail = {"pengguna": row.table_id, "sebelum": before, "sesudah": after}
             yield row.group_id, MEMBERSHIP, detail
+
+
+def _organizations(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Organizations that came to another state: only who belongs to an active one may act."""
+    for row in {*session.dirty, *session.deleted}:
+        if not isinstance(row, core.Group) or not row.is_organization:
+            continue
+        before, after = _before(row, "state"), None if row in session.deleted else row.state
+        if before != after:
+            yield row.id, STATE, {"sebelum": before, "sesudah": after}
+
+
+@event.listens_for(core.Session, "before_flush")
+def _take_peran(session: Session, *_: object) -> None:
+    """The peran of an organization that is purged, while its row still says them."""
+    for group in session.deleted:
+        if not isinstance(group, core.Group):
+            continue
+        row = model.OrganizationPeran
+        held = session.scalar(sa.select(row.peran).where(row.organization_id == group.id))
+        if held is not None:
+            service.lock_chain(group.id)
+            _write(session, group.id, "peran", {"sebelum": sorted(held), "sesudah": None})
 
 
 def _accounts(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -100,11 +124,12 @@ def _actor() -> str:
 
 @event.listens_for(core.Session, "after_flush")
 def _record(session: Session, _context: object) -> None:
-    found = [*_memberships(session), *_accounts(session), *_tokens(session)]
+    organizations = [*_organizations(session)]
+    found = [*organizations, *_memberships(session), *_accounts(session), *_tokens(session)]
     if not found:
         return
     users = core.user_table.c
-    wanted = {detail["pengguna"] for _chain, _name, detail in found}
+    wanted = {detail["pengguna"] for _chain, _name, detail in found if "pengguna" in detail}
     rows = session.execute(sa.select(users.id, users.name).where(users.id.in_(wanted)))
     names = {row.id: row.name for row in rows}
     groups = core.group_table.c
@@ -113,14 +138,20 @@ def _record(session: Session, _context: object) -> None:
             sa.select(groups.id).where(groups.is_organization, groups.id.in_({f[0] for f in found}))
         ),
         *names,
+        *(chain for chain, _name, _detail in organizations),
     }
     # In one order, so that two who change the same never wait for each other.
     for chain, name, detail in sorted(found, key=lambda item: item[:2]):
         if chain in chains:
             service.lock_chain(chain)
-            detail = {**detail, "pengguna": names[detail["pengguna"]]}
-            row = service.next_event(chain, _actor(), name, detail=detail)
-            # Not through the session, which is in its flush.
-            columns = model.Event.__table__.columns.keys()
-            values = {column: getattr(row, column) for column in columns if column != "xid"}
-            session.execute(sa.insert(model.Event), values)
+            if "pengguna" in detail:
+                detail = {**detail, "pengguna": names[detail["pengguna"]]}
+            _write(session, chain, name, detail)
+
+
+def _write(session: Session, chain: str, name: str, detail: dict[str, Any]) -> None:
+    row = service.next_event(chain, _actor(), name, detail=detail)
+    # Not through the session, which is in its flush.
+    columns = model.Event.__table__.columns.keys()
+    values = {column: getattr(row, column) for column in columns if column != "xid"}
+    session.execute(sa.insert(model.Event), values)

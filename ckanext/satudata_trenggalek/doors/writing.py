@@ -482,6 +482,15 @@ def _of_known_group(next_action: Any, context: Any, data_dict: Any) -> Any:
     return next_action(context, data_dict)
 
 
+def _by_id(next_action: Any, context: Any, data_dict: Any) -> Any:
+    """Core ends the memberships of an organization by what was sent: none by its name."""
+    name = text(data_dict.get("id"))
+    group = core.Group.get(name) if name else None
+    if group and group.is_organization:
+        data_dict["id"] = group.id
+    return _guarded(next_action, context, data_dict)
+
+
 def _tag_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Core looks for the tag before it asks for the right, and tags of drafts are not public."""
     tk.check_access("tag_delete", context, data_dict)
@@ -527,16 +536,16 @@ ACTIONS: dict[str, Any] = {
         (_tag_delete, ("tag_delete",)),
         (_of_known_member, ("member_create", "member_delete")),
         (_of_known_group, ("group_member_delete", "organization_member_delete")),
+        (_by_id, ("group_delete", "organization_delete")),
         (
             _guarded,
             (
                 "api_token_create",
+                "user_create",
                 "user_update",
                 "user_delete",
                 "resource_view_clear",
-                "group_delete",
                 "group_purge",
-                "organization_delete",
                 "organization_purge",
                 "vocabulary_delete",
                 "vocabulary_update",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import ckan.model as core
@@ -334,26 +335,31 @@ def satudata_peran_set(context: Any, data_dict: dict[str, Any]) -> list[dict[str
     user = context.get("auth_user_obj") or core.User.get(context.get("user"))
     with gate.explained():
         for unique in wanted & set(peran.UNIQUE):
-            for id_ in peran.holders(unique):
-                other = core.Group.get(id_)
-                if other and other.state == "active" and id_ != organization.id:
+            for other in map(core.Group.get, peran.holders(unique)):
+                if other and other.id != organization.id:
                     message = tk._("{peran} hanya satu, sekarang {name}. Cabut dahulu dari sana.")
                     raise tk.ValidationError(
                         {"peran": [message.format(peran=unique.value, name=other.name)]}
                     )
-                # What an organization held that is gone falls back to whoever comes after it.
-                peran.assign(id_, peran.of_organization(id_) - {unique})
-        service.lock_chain(organization.id)
-        before = peran.of_organization(organization.id)
-        peran.assign(organization.id, wanted)
-        service.record(
-            organization.id,
-            user.name if user else service.SISTEM,
-            "peran",
-            detail={
-                "sebelum": sorted(item.value for item in before),
-                "sesudah": sorted(item.value for item in wanted),
-            },
-        )
+            # What an organization held that is gone falls back to whoever comes after it.
+            for id_ in peran.forfeited(unique):
+                _give(id_, peran.assigned(id_) - {unique}, user)
+        _give(organization.id, wanted, user)
         core.Session.commit()
     return satudata_peran_list(context, {})
+
+
+def _give(organization_id: str, wanted: Collection[Peran], user: core.User | None) -> None:
+    """Give an organization exactly these peran, with the event that says so."""
+    service.lock_chain(organization_id)
+    before = peran.assigned(organization_id)
+    peran.assign(organization_id, wanted)
+    service.record(
+        organization_id,
+        user.name if user else service.SISTEM,
+        "peran",
+        detail={
+            "sebelum": sorted(item.value for item in before),
+            "sesudah": sorted(item.value for item in wanted),
+        },
+    )

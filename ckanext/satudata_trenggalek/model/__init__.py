@@ -83,7 +83,8 @@ class Event(tk.BaseModel):
     package_id: Mapped[str] = mapped_column(sa.Text, primary_key=True)
     seq: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(Timestamp)
-    actor: Mapped[str] = mapped_column(sa.Text)
+    #: User name, or `sistem`; a name that stands here stays its user's.
+    actor: Mapped[str] = mapped_column(sa.Text, index=True)
     peran: Mapped[str | None] = mapped_column(sa.Text)
     event: Mapped[str] = mapped_column(sa.Text)
     from_status: Mapped[str | None] = mapped_column(sa.Text)

@@ -7,6 +7,8 @@ What they hold:
 - no row of `package` is not private outside a transaction that also writes its `terbitkan` event;
 - the rows of a dataset change only in the statuses that somebody may edit;
 - a status changes only together with an event that says so; events are append-only;
+- so do publications, and the peran of an organization; an anchor is one of an event that is there;
+- a name that has acted stays its user's;
 - who changed a row is remembered as its maker, whichever door it came through.
 They are no defence against a client that writes events itself as the same database role.
 """
@@ -16,12 +18,12 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from ckanext.satudata_trenggalek.workflow.table import EDITABLE, PUBLIC, UNGATED_TYPES
+from ckanext.satudata_trenggalek.workflow.table import EDITABLE, PUBLIC, SISTEM, UNGATED_TYPES
 
 #: Constraint names that the triggers raise with; gate.py turns them into messages.
 UNVERIFIED, FROZEN, UNADOPTED = "satudata_unverified", "satudata_frozen", "satudata_unadopted"
 NAME_TAKEN, APPEND_ONLY = "satudata_name_taken", "satudata_append_only"
-IN_USE, ID_TAKEN = "satudata_in_use", "satudata_id_taken"
+IN_USE, ID_TAKEN, ACTED = "satudata_in_use", "satudata_id_taken", "satudata_acted"
 
 
 def _array(values: tuple[str, ...]) -> str:
@@ -44,6 +46,10 @@ RECORDS: dict[str, tuple[str, ...]] = {
     "satudata_publication": ("withdrawn_at", "public_note"),
     "satudata_comment": ("state", "state_by", "state_at"),
 }
+
+#: Columns of a status row that change without an event: the triggers add makers as rows change, and
+#: the schedule notes each time that it tries what was refused, of which the first has an event.
+UNTOLD = ("makers", "publish_error", "publish_tried_at")
 
 _FILLED_IN = "\n  ".join(
     f"IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = '{table}' AND to_jsonb(NEW) - {_array(columns)}"
@@ -96,8 +102,9 @@ DECLARE
   s satudata_status;
   actor text := current_setting('satudata.actor', true);
 BEGIN
-  IF TG_OP <> 'DELETE' AND EXISTS (SELECT 1 FROM satudata_publication
-                                   WHERE name = NEW.name AND package_id <> NEW.id) THEN
+  IF TG_OP <> 'DELETE' AND (TG_OP = 'INSERT' OR NEW.name <> OLD.name)
+     AND EXISTS (SELECT 1 FROM satudata_publication
+                 WHERE name = NEW.name AND package_id <> NEW.id) THEN
     {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
   END IF;
   IF TG_OP = 'INSERT' THEN
@@ -184,6 +191,37 @@ BEGIN
     {_raise(IN_USE, "group %s: frozen datasets belong to it", "OLD.id")}
   END IF;
   RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END""",
+    # What counts for an organization goes with it, so that the next of its id does not inherit it.
+    "satudata_follow_group() RETURNS trigger": """
+BEGIN
+  DELETE FROM satudata_peran WHERE organization_id = OLD.id;
+  RETURN NULL;
+END""",
+    # At commit, since the row of a purged organization goes before its event is written.
+    "satudata_agree_peran() RETURNS trigger": f"""
+DECLARE
+  org text := CASE WHEN TG_OP = 'INSERT' THEN NEW.organization_id ELSE OLD.organization_id END;
+  told jsonb := CASE WHEN TG_OP = 'DELETE' THEN 'null' ELSE to_jsonb(NEW.peran) END;
+BEGIN
+  IF TG_OP = 'UPDATE' AND to_jsonb(NEW) = to_jsonb(OLD) THEN RETURN NULL; END IF;
+  IF TG_OP = 'UPDATE' AND NEW.organization_id <> org OR NOT EXISTS (
+      SELECT 1 FROM satudata_event e WHERE e.package_id = org AND e.event = 'peran'
+        AND e.detail -> 'sesudah' = told AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
+    {_raise(APPEND_ONLY, "organization %s: no event for its peran", "org")}
+  END IF;
+  RETURN NULL;
+END""",
+    # Events and claims name who acted: nobody else takes the name, under which they would be one.
+    "satudata_guard_user() RETURNS trigger": f"""
+BEGIN
+  IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN RETURN NEW; END IF;
+  IF NEW.name = '{SISTEM}' OR EXISTS (
+      SELECT 1 FROM satudata_event
+        WHERE actor IN (NEW.name, nullif(OLD.name, '{SISTEM}'))) THEN
+    {_raise(ACTED, "user %s: the record has the name", "NEW.name")}
+  END IF;
+  RETURN NEW;
 END""",
     # The status row follows the package row, so that no way of creating a dataset is without one.
     "satudata_follow_package() RETURNS trigger": f"""
@@ -310,14 +348,10 @@ BEGIN
     {_raise(UNVERIFIED, "dataset %s: status and private disagree", "NEW.package_id")}
   END IF;
   IF TG_OP = 'UPDATE'
-     AND (NEW.verified_at, NEW.published_at, NEW.submitted_at, NEW.data_prioritas,
-          NEW.prioritas_kriteria)
-       IS DISTINCT FROM (OLD.verified_at, OLD.published_at, OLD.submitted_at, OLD.data_prioritas,
-                         OLD.prioritas_kriteria)
-     AND NOT EXISTS (
+     AND to_jsonb(NEW) - {_array(UNTOLD)} <> to_jsonb(OLD) - {_array(UNTOLD)} AND NOT EXISTS (
        SELECT 1 FROM satudata_event e WHERE e.package_id = NEW.package_id
          AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
-    {_raise(APPEND_ONLY, "dataset %s: no event for what the public is told", "NEW.package_id")}
+    {_raise(APPEND_ONLY, "dataset %s: no event for where it stands", "NEW.package_id")}
   END IF;
   RETURN NULL;
 END""",
@@ -329,6 +363,27 @@ BEGIN
   END IF;
   PERFORM satudata_touch(package_id, TG_TABLE_NAME) FROM package_tag
     WHERE tag_id = OLD.id AND state = 'active';
+  RETURN NEW;
+END""",
+    "satudata_join_publication() RETURNS trigger": f"""
+BEGIN
+  IF NEW.withdrawn_at IS NOT NULL OR NEW.public_note IS NOT NULL OR NOT EXISTS (
+      SELECT 1 FROM satudata_event e JOIN satudata_status s ON s.package_id = e.package_id
+        JOIN package p ON p.id = e.package_id
+        WHERE e.package_id = NEW.package_id AND e.event = 'terbitkan'
+          AND e.xid = (pg_current_xact_id()::text)::bigint
+          AND (e.content_hash, e.at, s.verified_at, s.version, p.name)
+            = (NEW.content_hash, NEW.published_at, NEW.verified_at, NEW.version, NEW.name)) THEN
+    {_raise(APPEND_ONLY, "dataset %s: no event for version %s", "NEW.package_id", "NEW.version")}
+  END IF;
+  RETURN NEW;
+END""",
+    "satudata_join_anchor() RETURNS trigger": f"""
+BEGIN
+  IF NOT EXISTS (SELECT 1 FROM satudata_event e WHERE e.package_id = NEW.package_id
+                   AND e.seq = NEW.event_seq AND e.hash = NEW.event_hash) THEN
+    {_raise(APPEND_ONLY, "anchor %s: no such event", "NEW.seq")}
+  END IF;
   RETURN NEW;
 END""",
     "satudata_guard_record() RETURNS trigger": f"""
@@ -343,6 +398,12 @@ BEGIN
   {_raise(APPEND_ONLY, "%s is append-only", "TG_TABLE_NAME")}
 END""",
 }
+
+#: Records that are added to beside an event, and the functions that look for it.
+JOINED = (
+    ("satudata_anchor", "satudata_join_anchor"),
+    ("satudata_publication", "satudata_join_publication"),
+)
 
 _ROW = "BEFORE INSERT OR UPDATE OR DELETE ON {} FOR EACH ROW EXECUTE FUNCTION {}()"
 
@@ -361,6 +422,16 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
             "satudata_guard",
             'BEFORE UPDATE OR DELETE ON "group" FOR EACH ROW'
             " EXECUTE FUNCTION satudata_guard_group()",
+        ),
+        (
+            "satudata_follow",
+            'AFTER DELETE ON "group" FOR EACH ROW EXECUTE FUNCTION satudata_follow_group()',
+        ),
+    ),
+    '"user"': (
+        (
+            "satudata_guard",
+            'BEFORE INSERT OR UPDATE ON "user" FOR EACH ROW EXECUTE FUNCTION satudata_guard_user()',
         ),
     ),
     "resource": (("satudata_guard", _ROW.format("resource", "satudata_guard_resource")),),
@@ -388,12 +459,27 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
             " FOR EACH ROW EXECUTE FUNCTION satudata_agree_status()",
         ),
     ),
+    "satudata_peran": (
+        (
+            "satudata_agree",
+            "AFTER INSERT OR UPDATE OR DELETE ON satudata_peran DEFERRABLE INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION satudata_agree_peran()",
+        ),
+    ),
     **{
         table: (
             (
                 "satudata_guard",
                 f"BEFORE UPDATE OR DELETE ON {table}"
                 " FOR EACH ROW EXECUTE FUNCTION satudata_guard_record()",
+            ),
+            *(
+                (
+                    "satudata_join",
+                    f"BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {function}()",
+                )
+                for joined, function in JOINED
+                if joined == table
             ),
         )
         for table in RECORDS

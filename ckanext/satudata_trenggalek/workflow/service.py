@@ -313,12 +313,20 @@ def _sizes(package_id: str) -> dict[str, Any]:
 
 
 def _keep(package: core.Package, event: model.Event) -> None:
-    body = content.canonical(package.id)
+    """Keep what stands behind the content hash of an event.
+
+    Raises:
+        tk.ValidationError: something else is kept under the hash.
+    """
+    body, hash_ = content.canonical(package.id), event.content_hash
     core.Session.execute(
-        insert(model.Content)
-        .values(content_hash=event.content_hash, content=body)
-        .on_conflict_do_nothing()
+        insert(model.Content).values(content_hash=hash_, content=body).on_conflict_do_nothing()
     )
+    query = sa.select(model.Content.content).where(model.Content.content_hash == hash_)
+    if core.Session.scalar(query) != body:
+        log.error("%s: other content is kept under %s", package.name, hash_)
+        message = tk._("Sidik isi ini tercatat untuk isi lain. Hubungi pengelola portal.")
+        raise tk.ValidationError({"content_hash": [message]})
 
 
 def _verify(
@@ -345,6 +353,8 @@ def _publish(package: core.Package, row: model.Status, event: model.Event, _who:
         )
         .order_by(core.resource_table.c.position)
     )
+    # The trigger looks for the version, too.
+    core.Session.flush()
     core.Session.add(
         model.Publication(
             package_id=package.id,
@@ -689,11 +699,29 @@ def _still_due(package_id: str) -> bool:
         .where(core.Package.id == package_id)
         .with_for_update(skip_locked=True)
     )
-    return package is not None and core.Session.scalar(
-        sa.select(model.Status.package_id)
+    at = package and core.Session.scalar(
+        sa.select(model.Status.publish_at)
         .where(model.Status.package_id == package_id, _is_due())
         .with_for_update()
-    ) is not None  # fmt: skip
+    )
+    if at and at != scheduled(package_id):
+        log.error("%s: due at a time that no event scheduled, not published", package_id)
+        return False
+    return bool(at)
+
+
+def scheduled(package_id: str) -> dt.datetime | None:
+    """When a dataset is to be published by the last event that says it in the present status."""
+    events = sa.select(model.Event.event, model.Event.detail).where(
+        model.Event.package_id == package_id,
+        sa.or_(model.Event.event == "jadwalkan", model.Event.to_status.is_not(None)),
+    )
+    last = core.Session.execute(events.order_by(model.Event.seq.desc()).limit(1)).first()
+    try:
+        at = dt.datetime.fromisoformat(last.detail["publish_at"]) if last else None
+    except (KeyError, TypeError, ValueError):
+        return None
+    return at if at and at.tzinfo else None
 
 
 def _publish_scheduled(package_id: str, name: str) -> bool:
