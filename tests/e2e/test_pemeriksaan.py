@@ -18,6 +18,7 @@ def comment(page: Page, label: str, text: str) -> None:
     opener = page.get_by_role("link", name=f"Komentari {label}", exact=True)
     opener.focus()
     page.keyboard.press("Enter")
+    expect(page.locator("textarea:focus")).to_be_visible()
     page.keyboard.type(text)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
