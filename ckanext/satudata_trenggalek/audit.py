@@ -381,14 +381,16 @@ def _unrecorded(known: dict[str, str]) -> list[str]:
         query = sa.text(text)
         names = query.compile().params
         found += core.Session.execute(query, {name: asked[name] for name in names}).all()
-    row = model.Status
+    row, last = model.Status, service.scheduling().lateral()
     planned = core.Session.execute(
-        sa.select(row.package_id, row.publish_at).where(row.publish_at.is_not(None))
+        sa.select(row.package_id, row.publish_at, last.c.detail)
+        .outerjoin(last, sa.true())
+        .where(row.publish_at.is_not(None))
     ).all()
     problems = [(row.package_id, row.what) for row in found] + [
         (row.package_id, "publish_at is not what its events say")
         for row in planned
-        if row.publish_at != service.scheduled(row.package_id)
+        if row.publish_at != service.scheduled(row.detail)
     ]
     return [f"{id_}: {what}" for id_, what in sorted(problems) if id_ not in known]
 

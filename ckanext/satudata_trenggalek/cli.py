@@ -67,12 +67,16 @@ def compare_tables(fix: bool) -> None:
 
     As long as loading all tables anew.
     """
-    found = list(tables.differing())
-    for id_ in found if fix else ():
-        tables.enqueue(id_)
-        click.echo(f"resource {id_}: queued again, its table was not what its file says")
-    problems = [f"resource {id_}: its table is not what its file says" for id_ in found]
-    _finish([] if fix else problems, "" if found else "Every table is what its file says.")
+    problems, queued = [], 0
+    for id_, why in tables.differing():
+        if why:
+            problems.append(f"resource {id_}: can't be compared, {why}")
+        elif fix:
+            queued += tables.enqueue(id_)
+            click.echo(f"resource {id_}: queued again, its table was not what its file says")
+        else:
+            problems.append(f"resource {id_}: its table is not what its file says")
+    _finish(problems, "" if queued else "Every table is what its file says.")
 
 
 @satudata.command()

@@ -28,6 +28,7 @@ import magic
 import sqlalchemy as sa
 from ckan import model
 from ckan.lib import files
+from ckan.lib.munge import munge_filename
 from ckan.lib.uploader import FKResourceUpload
 from ckan.types import Response
 from file_keeper.default.adapters.fs import FsStorage
@@ -380,7 +381,8 @@ def portal_fields(resource: dict[str, Any]) -> None:
         resource.update(hash="", size=None, mimetype=None)
         return
     resource.update(hash=row.sha256, size=row.size, mimetype=stored.mimetype)
-    name = str(resource.get("url") or "").rsplit("/")[-1]
+    # As of what is uploaded: the name that is read is the one that is downloaded.
+    name = resource["url"] = munge_filename(str(resource.get("url") or "").rsplit("/")[-1])
     if extension(name) != extension(stored.url) or stored.hash != row.sha256:
         with local_copy(row.sha256) as path, open(path, "rb") as stream:
             resource["mimetype"] = examine(stream, name)
@@ -658,7 +660,10 @@ def _answer(status: int, message: str) -> Any:
 
 
 #: What a client has of a file already: compared by us, with what we say of it.
-_CONDITIONS = ("HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_RANGE")
+_CONDITIONS = (
+    "HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE",
+    "HTTP_IF_RANGE",
+)  # fmt: skip
 
 
 def _before_download() -> None:
@@ -699,6 +704,10 @@ def after_request(response: Response) -> Response:
         # CKAN's own after_request would mark the response as public.
         flask.request.environ["__no_cache__"] = True
         response.headers["Cache-Control"] = "private, no-store"
+    if download:
+        # Of the file on the disk, whatever the answer.
+        response.headers.pop("ETag", None)
+        response.headers.pop("Last-Modified", None)
     if download and row is not None and response.status_code in (200, 206):
         inline = response.mimetype in INLINE
         response.headers.set(
@@ -712,8 +721,6 @@ def after_request(response: Response) -> Response:
             response.set_etag(row.hash)
         if row.last_modified:
             response.last_modified = row.last_modified.replace(tzinfo=dt.timezone.utc)
-        else:
-            response.headers.pop("Last-Modified", None)
         if response.status_code == 200 and (asked := flask.g.get("satudata_conditions")):
             response.make_conditional({**flask.request.environ, **asked})
     return response

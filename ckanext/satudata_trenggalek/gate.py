@@ -119,6 +119,8 @@ def _told(error: DBAPIError) -> tuple[str, str] | None:
     # A lost race: for a lock (PostgreSQL, Appendix A), or for the next place in a chain of events.
     if code in ("40001", "40P01", "55P03") or name == "satudata_event_pkey":
         return "id", tk._("Dataset ini sedang diubah orang lain. Coba sekali lagi.")
+    if name and name.startswith("satudata_satu_"):
+        return "peran", tk._("Peran ini baru saja diberikan kepada organisasi lain.")
     if code == "53100":
         message = tk._(
             "Ruang penyimpanan basis data penuh dan tidak ada yang berubah. Hubungi pengelola"

@@ -25,7 +25,7 @@ import ckan.plugins.toolkit as tk
 from ckan.lib.munge import munge_title_to_name
 from ckan.lib.search.common import make_connection
 
-from ckanext.satudata_trenggalek import guess, schema, tables
+from ckanext.satudata_trenggalek import gate, guess, schema, tables
 from ckanext.satudata_trenggalek.personal import is_personal_name
 
 Row = dict[str, Any]
@@ -337,7 +337,9 @@ def _draft(entry: Entry, organization_id: str, user: str) -> Result:
     trusted: Any = {"user": user, "ignore_auth": True}
     package, state = core.Package.get(content["id"]), "baru"
     if package is None:
-        tk.get_action("package_create")(trusted.copy(), content)
+        maker = core.User.get(user)
+        with gate.acting(maker.id if maker else None):
+            tk.get_action("package_create")(trusted.copy(), content)
     else:
         state = "dihapus" if package.state == "deleted" else "sudah ada"
         content |= {"name": package.name, "title": package.title}

@@ -209,7 +209,7 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.
-_NEEDED = ("id", "capacity", "dataset_type")
+_NEEDED = ("id", "capacity", "dataset_type", "metadata_modified")
 
 
 #: In the search's own extras: the fields that were added to `fl`; None without `fl`.
@@ -270,6 +270,18 @@ def _readable(ids: Collection[str]) -> set[str]:
     }
 
 
+def _is_of(dataset: dict[str, Any], row: sa.Row[Any]) -> bool:
+    """Whether a copy from the index was made when a dataset changed last.
+
+    Args:
+        dataset: with metadata_modified as core or Solr writes it.
+        row: of `rows`.
+    """
+    # Solr knows milliseconds, and leaves zeros out at their end.
+    seconds, _, rest = str(dataset.get("metadata_modified")).rstrip("Z").partition(".")
+    return f"{seconds}.{rest[:3]:0<3}" == row.metadata_modified.isoformat(timespec="milliseconds")
+
+
 def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> None:
     """Have a copy from the index say what the dataset says, in place.
 
@@ -277,7 +289,7 @@ def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> None:
         dataset: of another status than it was indexed with; without PREPARED in core's schema.
         row: of `rows`.
     """
-    if dataset.get("metadata_modified") == row.metadata_modified.isoformat():
+    if _is_of(dataset, row):
         return
     asked = {"id": dataset["id"], "use_default_schema": PREPARED not in dataset}
     context: Any = {"ignore_auth": True, "use_cache": False, "user": ""}
@@ -311,15 +323,19 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
         # Without one it is of an older version of the portal.
         if known.get("made_of") == _made_of(stamp, stamps.get(row.get(kegiatan.FIELD) or "")):
             ready[row["id"]] = known
-    # Of another day, or asked for in core's own schema.
-    late = rows(ids & stamps.keys() - ready.keys()) if added is None else {}
-    unpublished = ids - (stamps.keys() if added is not None else ready.keys() | late.keys())
+    # Of another day, or asked for in core's own schema, or field by field.
+    late = rows(ids & stamps.keys() - ready.keys())
+    unpublished = ids - ready.keys() - late.keys()
     readable = _readable(unpublished)
     kept = []
     for row in found["results"]:
         id_ = row["id"]
         public = not row.get("private") if added is None else row.get("capacity") == "public"
         if id_ in unpublished and (public or id_ not in readable):
+            found["count"] = max(0, found["count"] - 1)
+            continue
+        if added is not None and id_ in late and not _is_of(row, late[id_]):
+            # Of an earlier version, and with what words it was found nobody knows.
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:

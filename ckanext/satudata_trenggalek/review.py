@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+from ckan.lib import datapreview
 from markupsafe import Markup
 
 from ckanext.satudata_trenggalek import comments, diff, forms, schema
@@ -35,8 +36,10 @@ _SAID = {
     )),
     "view": frozenset(("id", "package_id", "resource_id", "view_type")),
 }  # fmt: skip
-#: Kinds of views whose settings say nothing, and their usual titles: the portal makes them itself.
-_USUAL = {"datatables_view": "Table", "text_view": "Text"}
+#: Of a file, columns of core's that are there whether or not anybody filled them in.
+_COLUMNS = ("cache_url", "mimetype_inner", "resource_type")
+#: Titles of the views that the portal makes itself.
+_TITLES = {"datatables_view": "Table", "text_view": "Text"}
 #: Sections whose unchanged items fold away from the second round on; the first is read whole.
 FOLDED = ("metadata", "interoperabilitas", "kode_referensi")
 
@@ -54,6 +57,14 @@ def marked(before: str, after: str) -> Markup:
     }
     parts = [tags[kind].format(text) for kind, text in diff.words(before, after)]
     return Markup('<span class="sd-diff sd-lines">{}</span>').format(Markup("").join(parts))
+
+
+def _usual(view_type: str) -> dict[str, Any]:
+    """What a view of a kind is while nobody has said anything else."""
+    plugin = datapreview.get_view_plugin(view_type)
+    schema_ = plugin.info().get("schema") if plugin else None
+    defaults, _errors = tk.navl_validate({}, schema_, {}) if schema_ else ({}, {})
+    return {"title": _TITLES.get(view_type), **defaults}
 
 
 def anchor(path: str) -> str:
@@ -368,6 +379,8 @@ class Sheet:
         found = list(self._others("", self.dataset, "dataset", "dataset_fields"))
         for extra in self.dataset.get("extras") or ():
             found.append((extra["key"], str(extra["value"])))
+        if "tag_string" not in schema.by_name(self.type, "dataset_fields"):
+            found += [("tags", tag["name"]) for tag in self.dataset.get("tags") or ()]
         topic = self.dataset.get("kategori")
         for group in self.dataset.get("groups") or ():
             if group["name"] != topic:
@@ -376,11 +389,8 @@ class Sheet:
             name = f"{resource.get('name') or resource.get('url')}: "
             found += self._others(name, resource, "file", "resource_fields")
             for shown in self.shows.get(resource["id"], ()):
-                kind = shown["view_type"]
-                told = {key: shown.get(key) for key in ("title", "description")}
-                told = told if kind in _USUAL else dict(shown)
-                if told["title"] == _USUAL.get(kind):
-                    del told["title"]
+                kind, usual = shown["view_type"], _usual(shown["view_type"])
+                told = {k: v for k, v in shown.items() if k not in usual or usual[k] != v}
                 found += self._others(f"{name}{kind} ", told, "view", "")
         return found
 
@@ -390,8 +400,13 @@ class Sheet:
         fields = schema.by_name(self.type, group) if group else {}
         for key, value in item.items():
             ours = kind == "dataset" and key.startswith("satudata_")  # made at reading
-            if value and not ours and key not in _SAID[kind] and key not in fields:
-                yield prefix + key, value if isinstance(value, str) else json.dumps(value)
+            if ours or key in _SAID[kind] or key in fields:
+                continue
+            # Else the key itself is words of somebody's.
+            if value in (None, "", [], {}) and (kind != "file" or key in _COLUMNS):
+                continue
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield prefix + key, text
 
     def gone_files(self) -> list[str]:
         """Names of the files that were removed."""

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ckan.plugins.toolkit as tk
+import file_keeper as fk
 import psycopg2
 import psycopg2.errors
 import redis.exceptions
@@ -604,20 +605,24 @@ def _read(connection: Any, resource_id: str, row: Any) -> tuple[tabular.Source, 
         return source, plan, _fill(connection, _hidden(resource_id), source, plan)
 
 
-def differing() -> Iterator[str]:
+def differing() -> Iterator[tuple[str, str]]:
     """Read the file of each table again, and compare both row by row: as long as loading them all.
 
     The triggers of the gate do not reach the DataStore, whose owner CKAN itself is.
 
     Yields:
-        ids of the resources whose table is not what its file says.
+        ids of the resources whose table is not what its file says, and why they can't be compared,
+        or nothing.
     """
     for row in _query(f"{_WANTED} AND t.state = 'termuat' ORDER BY r.id"):
-        with _datastore(row.id) as connection:
-            # It may have been loaded or removed meanwhile.
-            now = _query(f"{_WANTED} AND t.state = 'termuat' AND r.id = :id", id=row.id)
-            if now and now[0].current and _differs(connection, row.id, now[0]):
-                yield row.id
+        try:
+            with _datastore(row.id) as connection:
+                # It may have been loaded or removed meanwhile.
+                now = _query(f"{_WANTED} AND t.state = 'termuat' AND r.id = :id", id=row.id)
+                if now and now[0].current and _differs(connection, row.id, now[0]):
+                    yield row.id, ""
+        except (Rejected, _Busy, fk.exc.StorageError, OSError) as error:
+            yield row.id, f"{type(error).__name__}: {error}"
 
 
 #: Columns of a table in their order, with what the data dictionary says of each.

@@ -104,6 +104,36 @@ def test_a_new_sysadmin(world: World, person: str) -> None:
     world.call("user_patch", "admin", id=person, sysadmin=False)
 
 
+def test_a_sysadmin_from_the_beginning(world: World) -> None:
+    name = f"admin_{uuid.uuid4().hex[:8]}"
+    account = {"name": name, "email": f"{name}@example.id", "password": "rahasia-123"}
+    made = world.call("user_create", "admin", **account, sysadmin=True)
+    assert made["sysadmin"]
+    assert events(made["id"], name) == [("admin", "akun", {"ubah": ["admin_sistem"]})]
+    world.call("user_patch", "admin", id=name, sysadmin=False)
+    assert maintenance.verify()[1] == []
+
+
+@pytest.mark.parametrize("kind", ["published", "draft", "purged", "other"])
+@pytest.mark.parametrize("action", ["user_create", "organization_create", "group_create"])
+def test_an_id_is_of_one_thing(world: World, action: str, kind: str) -> None:
+    """Else its chain of events would go on with those of another."""
+    name = f"baru-{uuid.uuid4().hex[:8]}"
+    if kind == "other":
+        taken = world.ids["dinkes" if action == "user_create" else "walidata"]
+    elif kind == "purged":
+        taken = world.draft()["id"]
+        world.call("dataset_purge", "admin", id=taken)
+    else:
+        taken = world.standing("terbit") if kind == "published" else world.draft()["id"]
+    sent = {"id": taken, "name": name, "title": name}
+    if action == "user_create":
+        sent |= {"email": f"{name}@example.id", "password": "rahasia-123"}
+    with pytest.raises(tk.ValidationError):
+        world.call(action, "admin", **sent)
+    assert model.User.get(name) is None and model.Group.get(name) is None
+
+
 def last(world: World, person: str) -> tuple[str, str, dict[str, Any]]:
     return events(world.ids["dukcapil"], person)[-1]
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from ckan.tests.helpers import CKANTestApp
 from click.testing import CliRunner, Result
 
-from ckanext.satudata_trenggalek import cli, demo, katalog
+from ckanext.satudata_trenggalek import cli, demo, katalog, model
 from tests.world import World
 
 LINES = (demo.HERE / "katalog.jsonl").read_text(encoding="utf-8").splitlines()
@@ -58,6 +58,14 @@ def test_ten_entries(world: World, run: Callable[..., Result], file: Path, tmp_p
     assert first.exit_code == 1  # the broken line
     assert "Baris 3: bukan JSON" in first.output
     assert "10 draf baru, 0 sudah ada, 0 sudah dihapus, 2 entri tanpa kolom" in first.output
+    for package in drafts(world.ids["dukcapil"]).values():
+        # Who imports has made it, and does not check it later.
+        row = core.Session.get(model.Status, package.id)
+        assert row and row.makers == [world.ids["produsen_dukcapil"]]
+        [event] = core.Session.scalars(
+            sa.select(model.Event.actor).where(model.Event.package_id == package.id)
+        )
+        assert event == "produsen_dukcapil"
     assert "1 entri menyebut kolom data pribadi: Ustadz dan Ustadzah Madrasah Diniyah (nik)" in (
         first.output
     )

@@ -86,6 +86,9 @@ def _take_peran(session: Session, *_: object) -> None:
 
 
 def _accounts(session: Session) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for row in session.new:
+        if isinstance(row, core.User) and row.sysadmin:
+            yield row.id, ACCOUNT, {"pengguna": row.id, "ubah": ["admin_sistem"]}
     for row in session.dirty:
         if not isinstance(row, core.User):
             continue

@@ -154,17 +154,17 @@ def _autocomplete(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 
 def _seen(context: Any, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those rows whose `name` is of data that the caller may see now: Solr may have missed that."""
+    """Those rows that are of data as the caller may see it now: Solr may have missed that."""
     names = [row["name"] for row in rows]
     query = sa.select(core.Package).where(core.Package.name.in_(names))
     known = {package.name: package for package in core.Session.scalars(query)}
     public = reading.published(package.id for package in known.values())
     shown = {
-        name
+        (name, package.title)
         for name, package in known.items()
         if package.type not in ASIDE_TYPES and (package.id in public or may_see(context, package))
     }
-    return [row for row in rows if row["name"] in shown]
+    return [row for row in rows if (row["name"], row["title"]) in shown]
 
 
 def _groups(next_action: Any, context: Any, data_dict: Any) -> Any:

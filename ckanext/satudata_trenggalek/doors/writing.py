@@ -46,6 +46,9 @@ def drop_ours(data: dict[str, Any]) -> None:
     # be put over what was checked (keep_extras in ckan/lib/navl/validators.py).
     for key in [key for key in data if isinstance(key, str) and key.startswith((PREFIX, "__"))]:
         del data[key]
+    # Core takes them for translations, and shows no page of what has others (get_translated).
+    for key in ("name_translated", "description_translated"):
+        data.pop(key, None)
     if isinstance(data.get("extras"), list):
         data["extras"] = [
             extra
@@ -194,7 +197,7 @@ def after_dataset_create(context: Any, package: dict[str, Any]) -> None:
     """First event of a dataset, in the transaction that makes it."""
     if package.get("type") in UNGATED_TYPES:
         return
-    user = user_of(context)
+    user = user_of(context) or core.Session.get(core.User, gate.actor() or "")
     service.record(package["id"], user.name if user else service.SISTEM, "dibuat", to_status="draf")
     follow_kategori(package["id"])
 
@@ -452,6 +455,14 @@ def _of_known_resource(next_action: Any, context: Any, data_dict: Any) -> Any:
 def _of_known_view(next_action: Any, context: Any, data_dict: Any) -> Any:
     for key in ("id", "resource_id"):
         _known(context, data_dict.get(key), package_of_view({key: data_dict.get(key)}))
+    view = core.ResourceView.get(text(data_dict.get("id")) or "")
+    # Core takes it for granted that it is sent.
+    if view and data_dict.setdefault("resource_id", view.resource_id) != view.resource_id:
+        # It would keep its place, which another view may have, and core orders by nothing else.
+        asked = {"id": view.id, "resource_id": view.resource_id}
+        tk.check_access("resource_view_update", context, asked)
+        message = tk._("Tampilan tetap pada berkasnya. Buat tampilan baru.")
+        raise tk.ValidationError({"resource_id": [message]})
     return _guarded(next_action, context, data_dict)
 
 

@@ -106,7 +106,8 @@ def moment(data: dict[str, Any], field: str) -> dt.datetime | None:
         raise _invalid(field, tk._("Waktu sudah lewat. Pilih waktu yang akan datang."))
     if result.year > MAX_YEAR:
         raise _invalid(field, tk._("Terlalu jauh. Pilih tahun sebelum 2200."))
-    return result
+    # PostgreSQL takes no offsets of 16 hours and more.
+    return result.astimezone(dt.timezone.utc)
 
 
 def request(data: dict[str, Any]) -> engine.Request:

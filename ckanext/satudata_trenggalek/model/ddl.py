@@ -175,9 +175,26 @@ BEGIN
   END IF;
   RETURN NEW;
 END""",
+    # A user or group does not go on with the chain of something else, nor share an id with it.
+    "satudata_new_chain(id_ text, what text) RETURNS void": f"""
+DECLARE
+  new text COLLATE "default" := id_;
+BEGIN
+  IF EXISTS (SELECT 1 FROM package WHERE id = new)
+     OR EXISTS (SELECT 1 FROM satudata_event WHERE package_id = new
+                AND event IN ('dibuat', 'adopsi'))
+     OR what = 'user' AND EXISTS (SELECT 1 FROM "group" WHERE id = new)
+     OR what = 'group' AND EXISTS (SELECT 1 FROM "user" WHERE id = new) THEN
+    {_raise(ID_TAKEN, "the id %s is not of a %s", "new", "what")}
+  END IF;
+END""",
     # An organization or group that frozen datasets show keeps its name and state.
     "satudata_guard_group() RETURNS trigger": f"""
 BEGIN
+  IF TG_OP = 'INSERT' THEN
+    PERFORM satudata_new_chain(NEW.id, TG_TABLE_NAME);
+    RETURN NEW;
+  END IF;
   IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name AND NEW.state = OLD.state
      AND NEW.type = OLD.type AND NEW.is_organization IS NOT DISTINCT FROM OLD.is_organization
      AND NEW.approval_status IS NOT DISTINCT FROM OLD.approval_status THEN
@@ -215,6 +232,7 @@ END""",
     # Events and claims name who acted: nobody else takes the name, under which they would be one.
     "satudata_guard_user() RETURNS trigger": f"""
 BEGIN
+  IF TG_OP = 'INSERT' THEN PERFORM satudata_new_chain(NEW.id, TG_TABLE_NAME); END IF;
   IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN RETURN NEW; END IF;
   IF NEW.name = '{SISTEM}' OR EXISTS (
       SELECT 1 FROM satudata_event
@@ -420,7 +438,7 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
     '"group"': (
         (
             "satudata_guard",
-            'BEFORE UPDATE OR DELETE ON "group" FOR EACH ROW'
+            'BEFORE INSERT OR UPDATE OR DELETE ON "group" FOR EACH ROW'
             " EXECUTE FUNCTION satudata_guard_group()",
         ),
         (

@@ -704,24 +704,37 @@ def _still_due(package_id: str) -> bool:
         .where(model.Status.package_id == package_id, _is_due())
         .with_for_update()
     )
-    if at and at != scheduled(package_id):
+    if at and at != scheduled(core.Session.scalar(scheduling(package_id))):
         log.error("%s: due at a time that no event scheduled, not published", package_id)
         return False
     return bool(at)
 
 
-def scheduled(package_id: str) -> dt.datetime | None:
-    """When a dataset is to be published by the last event that says it in the present status."""
-    events = sa.select(model.Event.event, model.Event.detail).where(
-        model.Event.package_id == package_id,
-        sa.or_(model.Event.event == "jadwalkan", model.Event.to_status.is_not(None)),
+def scheduling(package_id: Any = model.Status.package_id) -> sa.Select[Any]:
+    """Detail of the last event that can say when a dataset is published in its present status.
+
+    Args:
+        package_id: id, or where the question is part of another one about status rows.
+    """
+    event = model.Event
+    return (
+        sa.select(event.detail)
+        .where(
+            event.package_id == package_id,
+            sa.or_(event.event == "jadwalkan", event.to_status.is_not(None)),
+        )
+        .order_by(event.seq.desc())
+        .limit(1)
     )
-    last = core.Session.execute(events.order_by(model.Event.seq.desc()).limit(1)).first()
+
+
+def scheduled(detail: Any) -> dt.datetime | None:
+    """When a dataset is to be published by what `scheduling` gave; None when by nothing."""
     try:
-        at = dt.datetime.fromisoformat(last.detail["publish_at"]) if last else None
+        at = dt.datetime.fromisoformat(detail["publish_at"])
     except (KeyError, TypeError, ValueError):
         return None
-    return at if at and at.tzinfo else None
+    return at if at.tzinfo else None
 
 
 def _publish_scheduled(package_id: str, name: str) -> bool:
