@@ -61,14 +61,15 @@ def verify() -> None:
 
 
 @audit.command("tables")
+@click.argument("resource", nargs=-1)
 @click.option("--fix", is_flag=True, help="Load again what differs.")
-def compare_tables(fix: bool) -> None:
+def compare_tables(resource: tuple[str, ...], fix: bool) -> None:
     """Compare every row of the DataStore with the file that it was loaded from.
 
-    As long as loading all tables anew.
+    As long as loading all tables anew, or those of RESOURCE (ids).
     """
     problems, queued = [], 0
-    for id_, why in tables.differing():
+    for id_, why in tables.differing(resource):
         if why:
             problems.append(f"resource {id_}: can't be compared, {why}")
         elif fix:

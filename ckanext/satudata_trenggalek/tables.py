@@ -18,7 +18,7 @@ import logging
 import os
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import ckan.plugins.toolkit as tk
@@ -605,16 +605,21 @@ def _read(connection: Any, resource_id: str, row: Any) -> tuple[tabular.Source, 
         return source, plan, _fill(connection, _hidden(resource_id), source, plan)
 
 
-def differing() -> Iterator[tuple[str, str]]:
+def differing(only: Collection[str] = ()) -> Iterator[tuple[str, str]]:
     """Read the file of each table again, and compare both row by row: as long as loading them all.
 
     The triggers of the gate do not reach the DataStore, whose owner CKAN itself is.
+
+    Args:
+        only: ids of resources; all of them when there is none.
 
     Yields:
         ids of the resources whose table is not what its file says, and why they can't be compared,
         or nothing.
     """
     for row in _query(f"{_WANTED} AND t.state = 'termuat' ORDER BY r.id"):
+        if only and row.id not in only:
+            continue
         try:
             with _datastore(row.id) as connection:
                 # It may have been loaded or removed meanwhile.

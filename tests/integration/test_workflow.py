@@ -500,7 +500,7 @@ def test_adopt(world: World, owner: sa.Engine, doctor: Callable[[], list[str]]) 
     with pytest.raises(tk.NotAuthorized):
         world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
     assert len(maintenance.adopt()) == 1
-    assert doctor() == []
+    assert not any("adopt" in problem for problem in doctor())
     assert world.status(id_)["status"] == "draf"
     world.call("package_patch", "produsen_dinkes", id=id_, title="Diubah")
 
