@@ -15,6 +15,7 @@ from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
     MEMBERS,
     asking,
+    hidden,
     is_id,
     may_see,
     package_of,
@@ -23,7 +24,7 @@ from ckanext.satudata_trenggalek.doors import (
     text,
 )
 from ckanext.satudata_trenggalek.logic import schema as parameters
-from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES
+from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES, EDITABLE
 
 
 def _unknown(find: Callable[[Any], core.Package | None], *keys: str) -> Any:
@@ -86,7 +87,8 @@ def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
         data_dict = {**data, "id": package.id}
     if not context.get("for_update") and not context.get("ignore_auth"):
         known = core.Session.get(core.Package, text((data_dict or {}).get("id")) or "")
-        if known and known.private:
+        row = hidden([known.id]).get(known.id) if known and known.private else None
+        if row and row.status not in EDITABLE:
             # Who checks it reads its rows: the index may have missed, or been given, other words.
             context["use_cache"] = False
     return _show(next_action, context, data_dict)
