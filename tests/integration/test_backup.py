@@ -196,15 +196,20 @@ def test_migration_runs_nothing_of_the_role_that_serves(
     )
 
 
-def test_restore_runs_nothing_of_the_role_that_serves(
-    installation: portal.TestPortal, folder: Path, world: World, traps: Callable[[], None]
-) -> None:
+def backed_up_and_filled(installation: portal.TestPortal, folder: Path) -> None:
+    """A backup, and the databases beside the present ones that a restore makes of it."""
     core.Session.remove()
     backup.make(installation, folder / "a.tar.gz")
     for member, stream in backup._members(folder / "a.tar.gz"):
         if member.name in backup.DUMPS.values():
             (folder / member.name).write_bytes(stream.read())
     backup.fill(installation, {name: folder / member for name, member in backup.DUMPS.items()})
+
+
+def test_restore_runs_nothing_of_the_role_that_serves(
+    installation: portal.TestPortal, folder: Path, world: World, traps: Callable[[], None]
+) -> None:
+    backed_up_and_filled(installation, folder)
     traps()
 
 
@@ -300,12 +305,7 @@ def test_what_was_withdrawn_since_is_told(
 ) -> None:
     """A restore makes it public again: Walidata withdraw it once more."""
     kept, gone, renewed = (world.at("terbit") for _ in range(3))
-    core.Session.remove()
-    backup.make(installation, folder / "a.tar.gz")
-    for member, stream in backup._members(folder / "a.tar.gz"):
-        if member.name in backup.DUMPS.values():
-            (folder / member.name).write_bytes(stream.read())
-    backup.fill(installation, {name: folder / member for name, member in backup.DUMPS.items()})
+    backed_up_and_filled(installation, folder)
     assert backup._withdrawn(installation) == (set(), [])
 
     for dataset in (gone, renewed):

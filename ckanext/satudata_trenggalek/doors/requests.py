@@ -201,10 +201,10 @@ def _withdrawn(id_: str) -> None:
         sa.select(row).where(row.package_id.in_(public)).order_by(row.version.desc()).limit(1)
     ).first()
     package = core.Session.get(core.Package, last.package_id) if last else None
-    if package is None or not package.private:
+    if last is None or package is None or not package.private:
         return
     context = {"user": tk.current_user.name, "auth_user_obj": tk.current_user}
-    if last and last.withdrawn_at and last.public_note and not may_see(context, package):
+    if last.withdrawn_at and last.public_note and not may_see(context, package):
         told = tk._("Dataset ini ditarik dari publik pada {date}. Alasannya: {note}")
         date = tk.h.satudata_tanggal(last.withdrawn_at)
         tk.abort(410, told.format(date=date, note=last.public_note))
