@@ -331,11 +331,10 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
     for row in found["results"]:
         id_ = row["id"]
         public = not row.get("private") if added is None else row.get("capacity") == "public"
-        if id_ in unpublished and (public or id_ not in readable):
-            found["count"] = max(0, found["count"] - 1)
-            continue
-        if added is not None and id_ in late and not _is_of(row, late[id_]):
-            # Of an earlier version, and with what words it was found nobody knows.
+        hides = id_ in unpublished and (public or id_ not in readable)
+        # Of an earlier version, and with what words it was found nobody knows.
+        older = added is not None and id_ in late and not _is_of(row, late[id_])
+        if hides or older:
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:

@@ -62,12 +62,12 @@ def status_of(package_id: str) -> model.Status | None:
 
 
 _row: Any = model.Status.__table__
+_pembina: Any = model.Status.of_pembina
 _HIDDEN = Statement(
     sa.select(
         _row.c.package_id,
         _row.c.status,
-        # What Pembina Data read before it is public.
-        sa.and_(_row.c.data_prioritas, _row.c.submitted_at.is_not(None)).label("of_pembina"),
+        _pembina.label("of_pembina"),
     ).where(_row.c.package_id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text)))),
     "ids",
 )
@@ -109,12 +109,11 @@ def may_follow(held: Collection[Peran], row: Any) -> bool:
 
     Args:
         held: of `peran.towards`.
-        row: with `data_prioritas` and `submitted_at` of its status; None where it has none.
+        row: with `of_pembina` of its status; None where it has none.
     """
     if {Peran.PRODUSEN_DATA, Peran.WALIDATA}.intersection(held):
         return True
-    submitted = row is not None and row.data_prioritas and row.submitted_at is not None
-    return submitted and Peran.PEMBINA_DATA in held
+    return Peran.PEMBINA_DATA in held and row is not None and row.of_pembina
 
 
 def no_maker(user: core.User, row: model.Status) -> AuthResult:

@@ -68,9 +68,7 @@ def _followed(
     everything = {name for group in held.values() for name in group}
     if user.sysadmin or Peran.WALIDATA in everything:
         return None
-    priority = sa.and_(_row.data_prioritas, _row.submitted_at.is_not(None))
-    if Peran.PEMBINA_DATA not in everything:
-        priority = sa.false()
+    priority: Any = _row.of_pembina if Peran.PEMBINA_DATA in everything else sa.false()
     own = [org for org, group in held.items() if Peran.PRODUSEN_DATA in group]
     return (sa.or_(_package.owner_org.in_(own), priority), True) if own else (priority, False)
 
@@ -284,8 +282,9 @@ def _rows(
             _package.extras["tahun_kegiatan"].astext.label("tahun_kegiatan"),
             _package.extras["kategori"].astext.label("kategori"),
             _row.package_id, _row.status, _row.version, _row.revision_of, _row.round,
-            _row.data_prioritas, _row.makers, _row.submitted_by, _row.submitted_at, _row.reviewer,
-            _row.claimed_at, _row.since, _row.due_at, _row.publish_at, _row.publish_error,
+            _row.data_prioritas, _row.of_pembina, _row.makers, _row.submitted_by,
+            _row.submitted_at, _row.reviewer, _row.claimed_at, _row.since,
+            _row.due_at, _row.publish_at, _row.publish_error,
             sa.func.coalesce(late, False).label("overdue"),
             _organization.name.label("organization"),
             _organization.title.label("organization_title"),

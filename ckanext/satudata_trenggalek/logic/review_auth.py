@@ -31,7 +31,7 @@ def satudata_comment_create(context: Any, data_dict: dict[str, Any]) -> AuthResu
         return {"success": False, "msg": tk._("Peran Anda tidak mengizinkan ini.")}
     held = doors.held(context, package.owner_org)
     allowed = {Peran.PRODUSEN_DATA, Peran.WALIDATA}
-    if row.data_prioritas and row.submitted_at:
+    if row.of_pembina:
         allowed.add(Peran.PEMBINA_DATA)
     if not held & allowed:
         message = tk._("Komentar ditulis Walidata, Pembina Data, dan Produsen Data dataset ini.")

@@ -8,6 +8,7 @@ from typing import Any
 import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 Timestamp = sa.DateTime(timezone=True)
@@ -73,6 +74,16 @@ class Status(tk.BaseModel):
     verified_by: Mapped[str | None] = mapped_column(sa.Text)
     verified_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
     published_at: Mapped[dt.datetime | None] = mapped_column(Timestamp)
+
+    @hybrid_property
+    def of_pembina(self) -> bool:
+        """Whether Pembina Data read it before it is public."""
+        return self.data_prioritas and self.submitted_at is not None
+
+    @of_pembina.inplace.expression
+    @classmethod
+    def _of_pembina(cls) -> sa.ColumnElement[bool]:
+        return sa.and_(cls.data_prioritas, cls.submitted_at.is_not(None))
 
 
 class Event(tk.BaseModel):
