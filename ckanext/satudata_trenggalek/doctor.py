@@ -296,6 +296,8 @@ def _people() -> Iterator[str]:
 def _datasets() -> Iterator[str]:
     for name in maintenance.unadopted():
         yield f"dataset {name} is older than the gate: run `ckan satudata adopt`"
+    for id_, name in maintenance.misnamed():
+        yield f"dataset {id_} has for its name the id of dataset {name}: give it another name"
 
 
 #: Beside the package, or in the folder where the images of docker/ run.

@@ -146,6 +146,16 @@ def unadopted() -> list[str]:
     )
 
 
+def misnamed() -> list[tuple[str, str]]:
+    """Ids of the datasets named by the id of another, and that id; the triggers let none be new."""
+    other = core.package_table.alias()
+    query = sa.select(core.package_table.c.id, other.c.id).join(
+        other,
+        sa.and_(other.c.id == core.package_table.c.name, other.c.id != core.package_table.c.id),
+    )
+    return [(row[0], row[1]) for row in core.Session.execute(query)]
+
+
 def adopt() -> list[str]:
     """Give datasets older than the extension a status, and make them private drafts.
 

@@ -19,11 +19,11 @@ from flask import has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import model, peran
+from ckanext.satudata_trenggalek.model import ddl
 from ckanext.satudata_trenggalek.statement import Statement, remembered
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 #: Kinds of members that there are.
 MEMBERS = ("package", "user", "group")
 #: Keys of what we add at reading; core's package_patch sends back what package_show gave.
@@ -136,7 +136,7 @@ def text(value: Any) -> str | None:
 
 def is_id(value: Any) -> bool:
     """Whether something sent has the form of the ids that core makes."""
-    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(ddl.ID, value) is not None
 
 
 def package_of(data: Any, *keys: str) -> core.Package | None:

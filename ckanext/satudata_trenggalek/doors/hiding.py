@@ -91,7 +91,11 @@ def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
         if row and row.status not in EDITABLE:
             # Who checks it reads its rows: the index may have missed, or been given, other words.
             context["use_cache"] = False
-    return _show(next_action, context, data_dict)
+    shown, asked = _show(next_action, context, data_dict), (data_dict or {}).get("id")
+    if is_id(asked) and shown.get("id") != asked:
+        # Core takes a copy from the index of what has the id for its name.
+        shown = _show(next_action, {**context, "use_cache": False}, data_dict)
+    return shown
 
 
 def _search(next_action: Any, context: Any, data_dict: Any) -> Any:

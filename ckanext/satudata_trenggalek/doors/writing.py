@@ -61,6 +61,12 @@ def drop_ours(data: dict[str, Any]) -> None:
                 drop_ours(resource)
 
 
+def _drop(data: dict[str, Any]) -> None:
+    """As `drop_ours`; and the time of the change, by which core tells what the index has of it."""
+    drop_ours(data)
+    data.pop("metadata_modified", None)
+
+
 def _refuse_files(access: str, context: Any, data: dict[str, Any], type_: str) -> None:
     """Some types describe data and hold none; who may not even write learns that first.
 
@@ -122,7 +128,7 @@ def _is_false(value: Any) -> bool:
 @tk.chained_action
 def package_create(next_action: Any, context: Any, data_dict: Any) -> Any:
     """A new dataset is private whatever the caller sends, also from a harvester."""
-    drop_ours(data_dict)
+    _drop(data_dict)
     _texts(data_dict, "id", "name", "owner_org", "type")
     type_ = data_dict.get("type") or "dataset"
     schema.expand(data_dict, type_)
@@ -278,7 +284,7 @@ def _belong(package_id: str, group_id: str, belongs: bool, known: bool) -> None:
 @tk.chained_action
 def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
     """Covers patch, revise, reorder, bulk_update_* and the resource actions, which end here."""
-    drop_ours(data_dict)
+    _drop(data_dict)
     _texts(data_dict, "name", "owner_org")
     package = package_of(data_dict, "id", "name")
     with _unseen(context, data_dict.get("id") or data_dict.get("name"), package):

@@ -26,6 +26,10 @@ NAME_TAKEN, APPEND_ONLY = "satudata_name_taken", "satudata_append_only"
 IN_USE, ID_TAKEN, ACTED = "satudata_in_use", "satudata_id_taken", "satudata_acted"
 
 
+#: The form of the ids that core makes, as a regular expression of Python and PostgreSQL.
+ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+
 def _array(values: tuple[str, ...]) -> str:
     return "ARRAY[" + ", ".join(f"'{v}'" for v in values) + "]::text[]"
 
@@ -102,14 +106,21 @@ DECLARE
   s satudata_status;
   actor text := current_setting('satudata.actor', true);
 BEGIN
-  IF TG_OP <> 'DELETE' AND (TG_OP = 'INSERT' OR NEW.name <> OLD.name)
-     AND EXISTS (SELECT 1 FROM satudata_publication
-                 WHERE name = NEW.name AND package_id <> NEW.id) THEN
-    {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
+  IF TG_OP <> 'DELETE' AND (TG_OP = 'INSERT' OR NEW.name <> OLD.name) THEN
+    IF EXISTS (SELECT 1 FROM satudata_publication
+               WHERE name = NEW.name AND package_id <> NEW.id) THEN
+      {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
+    END IF;
+    -- Core asks the index for a name as for an id, removes by both, and takes what comes first
+    -- (ckan/lib/search/query.py, index.py).
+    IF NEW.name ~ '^{ID}$' OR EXISTS (SELECT 1 FROM package WHERE id = NEW.name) THEN
+      {_raise(NAME_TAKEN, "the name %s is an id", "NEW.name")}
+    END IF;
   END IF;
   IF TG_OP = 'INSERT' THEN
     -- The record of what was purged is not gone on with by something else.
-    IF EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id) THEN
+    IF EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id)
+       OR EXISTS (SELECT 1 FROM package WHERE name = NEW.id) THEN
       {_raise(ID_TAKEN, "the id %s belonged to a dataset", "NEW.id")}
     END IF;
     -- Rows of members say by the id alone what they are about.
