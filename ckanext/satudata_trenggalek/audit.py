@@ -326,6 +326,11 @@ _ROWS = (
           AND u.id <> ALL (s.makers)))
     ) w (name, differs) WHERE w.differs""",
     """
+    SELECT DISTINCT a.package_id, a.actor || ' approved what they made' AS what
+    FROM satudata_event a JOIN satudata_event m ON m.package_id = a.package_id
+      AND m.actor = a.actor AND m.seq < a.seq AND m.event IN ('dibuat', 'ajukan')
+    WHERE a.event = ANY (:approving)""",
+    """
     SELECT p.id AS package_id, 'status is missing' AS what
     FROM package p LEFT JOIN satudata_status s ON s.package_id = p.id
     WHERE s.package_id IS NULL AND EXISTS (SELECT 1 FROM satudata_event WHERE package_id = p.id)""",

@@ -64,7 +64,7 @@ def verify() -> None:
 @click.argument("resource", nargs=-1)
 @click.option("--fix", is_flag=True, help="Load again what differs.")
 def compare_tables(resource: tuple[str, ...], fix: bool) -> None:
-    """Compare every row of the DataStore with the file that it was loaded from.
+    """Compare every row of the DataStore, and every finding, with the file it is from.
 
     As long as loading all tables anew, or those of RESOURCE (ids).
     """

@@ -70,6 +70,8 @@ _ICON_OF_EVENT = {
 }
 #: Counts above it are not told exactly (logic/queue.py).
 MOST = 1000
+#: What is decided on the review page, beside the content.
+DECIDED = ("setujui", "teruskan_ke_pembina", "kembalikan", "setujui_pembina", "tolak_pembina")
 #: What cannot be taken back by its maker is asked for once more, on a page of its own.
 CONFIRMED = ("terbitkan", "tarik", "buka_kembali", "batalkan_pembina")
 
@@ -139,8 +141,8 @@ def satudata_jumlah(count: int) -> str:
 
 def satudata_ukuran(size: float | int | str | None) -> str:
     """A file size in bytes, in decimal units: 5300 → "5,3 kB"."""
-    if size in (None, ""):
-        return ""
+    if not re.fullmatch(r"\d+(\.\d+)?", str(size)):
+        return ""  # None, what a template doesn't know, or what a link fills into a form
     amount = float(size)  # pyright: ignore[reportArgumentType]
     for unit in ("B", "kB", "MB"):
         if amount < 1000:
@@ -278,6 +280,11 @@ def satudata_tindakan(name: str) -> table.Transition | None:
 def satudata_perlu_konfirmasi(transition: Mapping[str, Any]) -> bool:
     """Whether a transition has a page of its own, for its note or a second thought."""
     return bool(transition["note_required"]) or transition["name"] in CONFIRMED
+
+
+def satudata_diputuskan(transition: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Whether a transition is decided on the review page, where its content is read."""
+    return transition["name"] in DECIDED and status["status"] != "terverifikasi"
 
 
 def satudata_label_peran(peran: str | None) -> str:

@@ -401,9 +401,7 @@ def readable(user: core.User, package_ids: Iterable[str]) -> dict[str, core.Pack
     known = {
         found.package_id: found
         for found in core.Session.execute(
-            sa.select(row.package_id, row.of_pembina).where(
-                row.package_id.in_(labels)
-            )
+            sa.select(row.package_id, row.of_pembina).where(row.package_id.in_(labels))
         )
     }
     return {

@@ -387,8 +387,8 @@ def found_in(resource: dict[str, Any]) -> list[dict[str, Any]]:
         resource: with `id` and `package_id`.
 
     Returns:
-        kind, column, rows, count, blocking, reason (what is recorded for these bytes, if any) and
-        message.
+        kind, column, rows, count, blocking, reason (what is recorded for these bytes, if any),
+        sha256 of the bytes, and message.
     """
     rows = _query(_WANTED + " AND r.id = :id", id=resource["id"])
     if not rows or not rows[0].current:
@@ -400,6 +400,7 @@ def found_in(resource: dict[str, Any]) -> list[dict[str, Any]]:
             **finding,
             "blocking": _blocks(finding, reason is not None),
             "reason": reason if finding["kind"] == PERSONAL else None,
+            "sha256": rows[0].sha256,
             "message": findings.message(finding),
         }
         for finding in rows[0].findings or []
@@ -606,24 +607,26 @@ def _read(connection: Any, resource_id: str, row: Any) -> tuple[tabular.Source, 
 
 
 def differing(only: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Read the file of each table again, and compare both row by row: as long as loading them all.
+    """Read each file again, and compare its table, row by row, and what was found in it.
 
-    The triggers of the gate do not reach the DataStore, whose owner CKAN itself is.
+    As long as loading them all. The triggers of the gate do not reach the DataStore, whose owner
+    CKAN itself is, nor the findings, which the loader may write in any status.
 
     Args:
         only: ids of resources; all of them when there is none.
 
     Yields:
-        ids of the resources whose table is not what its file says, and why they can't be compared,
-        or nothing.
+        ids of the resources whose table or findings are not what the file says, and why they can't
+        be compared, or nothing.
     """
-    for row in _query(f"{_WANTED} AND t.state = 'termuat' ORDER BY r.id"):
+    loaded = f"{_WANTED} AND t.state IN ('termuat', 'diperiksa')"
+    for row in _query(f"{loaded} ORDER BY r.id"):
         if only and row.id not in only:
             continue
         try:
             with _datastore(row.id) as connection:
                 # It may have been loaded or removed meanwhile.
-                now = _query(f"{_WANTED} AND t.state = 'termuat' AND r.id = :id", id=row.id)
+                now = _query(f"{loaded} AND r.id = :id", id=row.id)
                 if now and now[0].current and _differs(connection, row.id, now[0]):
                     yield row.id, ""
         except (Rejected, _Busy, fk.exc.StorageError, OSError) as error:
@@ -637,14 +640,16 @@ _COLUMNS = """SELECT attname, format_type(atttypid, atttypmod), col_description(
 
 
 def _differs(connection: Any, resource_id: str, row: Any) -> bool:
-    _read(connection, resource_id, row)
+    if not row.is_table:
+        return _as_kept(_search(row.sha256)) != row.findings
+    _source, plan, _count = _read(connection, resource_id, row)
     names = [datastore.identifier(name) for name in (resource_id, _hidden(resource_id))]
     with connection.cursor() as cursor:
         columns = []
         for name in names:
             cursor.execute(_COLUMNS, (name,))
             columns.append(cursor.fetchall())
-        differs = columns[0] != columns[1]
+        differs = columns[0] != columns[1] or _as_kept(plan.findings) != row.findings
         if not differs:
             # By their numbers, which are the order in the file.
             cursor.execute(
@@ -655,6 +660,10 @@ def _differs(connection: Any, resource_id: str, row: Any) -> bool:
         cursor.execute(f"DROP TABLE {names[1]}")
     connection.commit()
     return differs
+
+
+def _as_kept(found: list[findings.Finding]) -> Any:
+    return json.loads(json.dumps(found))
 
 
 def _hidden(resource_id: str) -> str:

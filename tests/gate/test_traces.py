@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from ckan.lib.search.common import make_connection
 
-from ckanext.satudata_trenggalek import files, gate, tables
+from ckanext.satudata_trenggalek import files, gate, schema, tables
 from tests.gate.sites import Portal, Refused
 from tests.world import World
 
@@ -395,3 +395,15 @@ def test_a_file_that_is_read_otherwise_is_loaded_again(world: World) -> None:
     assert tables.pending(id_) == [made["id"]]
     tables.load(made["id"])
     assert tables.pending(id_) == []
+
+
+def test_a_topic_tells_of_no_draft(world: World, owner: sa.Engine) -> None:
+    """All groups of topics are made at once, not each with its first dataset."""
+    topics = [item["value"] for item in schema.vocab("kategori")]
+    unused = topics[-2:]
+    with owner.begin() as connection:
+        connection.execute(
+            sa.text('DELETE FROM "group" WHERE name = ANY (:names)'), {"names": unused}
+        )
+    world.draft(kategori=unused[0])
+    assert set(topics) <= set(world.call("group_list", None))

@@ -605,6 +605,27 @@ def test_a_table_that_says_something_else_than_its_file(world: World, change: st
     assert not dict(tables.differing([resource]))
 
 
+def test_findings_that_are_not_those_of_the_file(world: World) -> None:
+    """Without them personal data stop no submission."""
+    for name, data in (("kelahiran.csv", b"kode,kecamatan,jumlah\nNIK 3503015203900001,x,1\n"),
+                       ("catatan.txt", b"NIK 3503015203900001\n")):  # fmt: skip
+        id_ = world.call("package_create", "produsen_dinkes", **world.metadata())["id"]
+        upload = FileStorage(io.BytesIO(data), filename=name)
+        resource = world.call("resource_create", "produsen_dinkes", package_id=id_, name=name,
+                              format=name[-3:].upper(), upload=upload)["id"]  # fmt: skip
+        tables.load(resource)
+        assert not dict(tables.differing([resource]))
+        with model.ensure_engine().begin() as connection:
+            changed = connection.execute(
+                sa.text(
+                    "UPDATE satudata_table SET findings = '[]'"
+                    " WHERE resource_id = :id AND findings <> '[]'"
+                ),
+                {"id": resource},
+            )
+        assert changed.rowcount == 1 and dict(tables.differing([resource])) == {resource: ""}
+
+
 def test_a_table_whose_file_is_missing(world: World) -> None:
     """Is told, and stops nothing."""
     data = f"kode,kecamatan,jumlah\n35.03.01,{WORD}-hilang,1\n".encode()

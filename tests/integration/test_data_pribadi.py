@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import uuid
 from typing import Any
 
@@ -28,6 +29,13 @@ def risky(world: World) -> tuple[str, str]:
     return dataset["id"], resource["id"]
 
 
+def record(world: World, user: str, resource: str, note: str = "Alasan.") -> Any:
+    """Record a reason for the bytes that the file has now."""
+    pointer = files.pointer(resource)
+    sha256 = pointer.sha256 if pointer else ""
+    return world.call("satudata_data_pribadi_set", user, id=resource, sha256=sha256, note=note)
+
+
 def personal_blockers(world: World, dataset: str) -> list[str]:
     return [b["message"] for b in world.status(dataset)["blockers"] if "NIK" in b["message"]]
 
@@ -42,11 +50,11 @@ def test_personal_data_stop_the_submission_until_a_reason_is_recorded(
     assert "NIK" in str(refused.value.error_dict[f"resources/{resource}/url"])
     for user in ("produsen_dinkes", "produsen_dinkes_2", "admin", "forum", "pembina_bps"):
         with pytest.raises((tk.NotAuthorized, tk.ObjectNotFound)):
-            world.call("satudata_data_pribadi_set", user, id=resource, note="Karena.")
+            record(world, user, resource)
     with pytest.raises(tk.ValidationError) as refused:
-        world.call("satudata_data_pribadi_set", "walidata", id=resource, note="  ")
+        record(world, "walidata", resource, "  ")
     assert "note" in refused.value.error_dict
-    told = world.call("satudata_data_pribadi_set", "walidata", id=resource, note="UU 23/2006 Ps 58")
+    told = record(world, "walidata", resource, "UU 23/2006 Ps 58")
     (finding,) = (f for f in told if f["kind"] == "data_pribadi")
     assert not finding["blocking"] and finding["reason"]["note"] == "UU 23/2006 Ps 58"
     assert personal_blockers(world, dataset) == []
@@ -61,12 +69,37 @@ def test_personal_data_stop_the_submission_until_a_reason_is_recorded(
 
 def test_reason_is_for_these_bytes_only(world: World, risky: tuple[str, str]) -> None:
     dataset, resource = risky
-    world.call("satudata_data_pribadi_set", "walidata", id=resource, note="Alasan.")
+    record(world, "walidata", resource)
     for data, blocked in ((PERSONAL + b"35.03.02,x,3\n", 1), (PERSONAL, 0)):
         file = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
         world.call("resource_patch", "produsen_dinkes", id=resource, upload=file)
         tables.load(resource)
         assert len(personal_blockers(world, dataset)) == blocked
+
+
+def test_a_reason_is_for_the_file_that_was_read(
+    world: World, risky: tuple[str, str], app: Any
+) -> None:
+    dataset, resource = risky
+    name = world.status(dataset)["name"]
+    made = world.call("api_token_create", "walidata", user="walidata", name=uuid.uuid4().hex)
+    path, headers = f"/dataset/{name}/data-pribadi", {"Authorization": made["token"]}
+    page = app.get(path, headers=headers).text
+    [read] = re.findall(r'name="sha256" value="(\w+)"', page)
+    file = FileStorage(io.BytesIO(PERSONAL + b"35.03.02,x,3\n"), filename="kelahiran.csv")
+    world.call("resource_patch", "produsen_dinkes", id=resource, upload=file)
+    tables.load(resource)
+    sent = {"resource_id": resource, "sha256": read, "note": "UU 23/2006", "setuju": "1"}
+    page = app.post(path, data=sent, headers=headers)
+    assert page.status_code == 409 and "diganti sejak Anda membacanya" in page.text
+    [now] = re.findall(r'name="sha256" value="(\w+)"', page.text)
+    assert now != read and len(personal_blockers(world, dataset)) == 1
+    # The page of one dataset records nothing for a file of another.
+    other = world.status(world.draft()["id"])["name"]
+    page = app.post(f"/dataset/{other}/data-pribadi", data={**sent, "sha256": now}, headers=headers)
+    assert page.status_code == 409 and len(personal_blockers(world, dataset)) == 1
+    app.post(path, data={**sent, "sha256": now}, headers=headers)
+    assert personal_blockers(world, dataset) == []
 
 
 def test_makers_record_no_reason(world: World) -> None:
@@ -75,16 +108,14 @@ def test_makers_record_no_reason(world: World) -> None:
     )
     resource = world.upload("walidata", dataset["id"], PERSONAL)["id"]
     with pytest.raises(tk.NotAuthorized, match="ikut membuat"):
-        world.call("satudata_data_pribadi_set", "walidata", id=resource, note="Alasan.")
-    world.call("satudata_data_pribadi_set", "walidata_2", id=resource, note="Alasan.")
+        record(world, "walidata", resource)
+    record(world, "walidata_2", resource)
 
 
 def test_no_reason_without_personal_data(world: World) -> None:
     dataset = world.draft()
     with pytest.raises(tk.ValidationError):
-        world.call(
-            "satudata_data_pribadi_set", "walidata", id=dataset["resources"][0]["id"], note="x"
-        )
+        record(world, "walidata", dataset["resources"][0]["id"])
 
 
 def test_what_a_later_load_finds_stops_the_approval(world: World, risky: tuple[str, str]) -> None:
@@ -103,7 +134,7 @@ def test_what_a_later_load_finds_stops_the_approval(world: World, risky: tuple[s
     with pytest.raises(tk.ValidationError) as refused:
         world.move("walidata", dataset, "setujui")
     assert "NIK" in str(refused.value.error_dict)
-    world.call("satudata_data_pribadi_set", "walidata", id=resource, note="Alasan.")
+    record(world, "walidata", resource)
     world.move("walidata", dataset, "setujui")
 
 
@@ -114,7 +145,7 @@ def test_findings_are_for_members(world: World, risky: tuple[str, str]) -> None:
     for user in (None, "warga", "produsen_dukcapil"):
         with pytest.raises(tk.ObjectNotFound):
             world.call("satudata_temuan_list", user, id=resource)
-    world.call("satudata_data_pribadi_set", "walidata", id=resource, note="Alasan.")
+    record(world, "walidata", resource)
     for user, transition in (
         ("produsen_dinkes", "ajukan"), ("walidata", "setujui"), ("walidata", "terbitkan"),
     ):  # fmt: skip
@@ -125,7 +156,7 @@ def test_findings_are_for_members(world: World, risky: tuple[str, str]) -> None:
     public = str(world.call("package_show", None, id=dataset))
     assert "temuan" not in public and "data_pribadi" not in public
     with pytest.raises(tk.ValidationError, match="terbit"):
-        world.call("satudata_data_pribadi_set", "walidata_2", id=resource, note="Lagi.")
+        record(world, "walidata_2", resource)
 
 
 def test_page_of_personal_data(world: World, risky: tuple[str, str], app: Any) -> None:
@@ -142,7 +173,8 @@ def test_page_of_personal_data(world: World, risky: tuple[str, str], app: Any) -
     page = app.get(path, headers=token("produsen_dinkes"))
     assert "memuat NIK" in page.text and "<textarea" not in page.text and NIK not in page.text
     walidata = token("walidata")
-    sent = {"resource_id": resource, "note": "UU 23/2006"}
+    [sha256] = re.findall(r'name="sha256" value="(\w+)"', app.get(path, headers=walidata).text)
+    sent = {"resource_id": resource, "sha256": sha256, "note": "UU 23/2006"}
     page = app.post(path, data=sent, headers=walidata)
     assert page.status_code == 409 and "UU 23/2006" in page.text
     page = app.post(path, data={**sent, "note": "", "setuju": "1"}, headers=walidata)

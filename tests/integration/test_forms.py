@@ -340,6 +340,17 @@ def test_a_draft_lacks_what_it_likes(post: Page, world: World) -> None:
     }
 
 
+def test_the_form_of_a_new_file_saves_no_other(post: Page, world: World) -> None:
+    """Core saves by the id first, and then asks which dataset the address names."""
+    own, other = world.draft(), world.at("terbit")
+    [resource] = own["resources"]
+    form = {"id": resource["id"], "name": "Lain", "url": resource["url"], "save": "x"}
+    refused = post("produsen_dinkes", f"/dataset/{other['name']}/resource/new", **form)
+    assert refused.status_code == 404
+    [kept] = world.call("package_show", "produsen_dinkes", id=own["id"])["resources"]
+    assert kept["name"] == resource["name"]
+
+
 def test_a_new_table_leads_to_its_variables(post: Page, world: World) -> None:
     dataset = world.call("package_create", "produsen_dinkes", **world.metadata())
     new = f"/dataset/{dataset['name']}/resource/new"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import re
 from collections.abc import Callable
 from html import unescape
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from ckan.tests.helpers import CKANTestApp
+from werkzeug.datastructures import FileStorage
 
 from ckanext.satudata_trenggalek import helpers
 from ckanext.satudata_trenggalek.logic import queue
@@ -358,6 +360,28 @@ def test_pembina_decides_without_checklist(get: Page, post: Page, world: World) 
     assert refused.status_code == 409 and 'href="#note"' in refused.get_data(as_text=True)
     post("pembina_bps", f"{path}/transisi", transition="tolak_pembina", note="Cek lagi.", **form)
     assert world.status(dataset["id"])["status"] == "ditolak_pembina"
+
+
+def test_what_is_decided_is_read(get: Page, world: World) -> None:
+    """A decision has no page without the content."""
+    for status, user, transition in (
+        ("diajukan", "walidata", "setujui"),
+        ("diajukan", "walidata", "kembalikan"),
+        ("diperiksa_pembina", "pembina_bps", "setujui_pembina"),
+    ):
+        name = world.at(status)["name"]
+        page = get(user, f"/dataset/{name}/transisi?transition={transition}")
+        assert page.location.endswith(f"/dataset/{name}/pemeriksaan"), transition
+
+
+def test_the_name_of_a_file_is_read(get: Page, world: World) -> None:
+    """The public saves the file under it."""
+    dataset = world.draft()
+    file = FileStorage(io.BytesIO(World.CSV), filename="kata-4711.csv")
+    id_ = dataset["resources"][0]["id"]
+    world.call("resource_patch", "produsen_dinkes", id=id_, name="Tabel", upload=file)
+    page = get("walidata", f"/dataset/{dataset['name']}/pemeriksaan")
+    assert "kata-4711.csv" in text(page)
 
 
 def test_return_with_a_note(get: Page, post: Page, world: World) -> None:

@@ -237,6 +237,24 @@ def test_who_sees_what_is_not_public(world: World, status: str) -> None:
             world.move_raw(user, id_, "ajukan")
 
 
+def test_pembina_reads_no_draft(world: World) -> None:
+    """Nor one that was submitted before: what is typed now was not."""
+    draft = world.draft()["id"]
+    world.call("satudata_prioritas_set", "forum", id=draft, data_prioritas=True, kriteria="a")
+    world.move("produsen_dinkes", draft, "ajukan")
+    assert world.call("package_show", "pembina_bps", id=draft)
+    world.move("produsen_dinkes", draft, "batalkan")
+    with pytest.raises(tk.ObjectNotFound):
+        world.call("package_show", "pembina_bps", id=draft)
+    for action in ("satudata_status_show", "satudata_comment_list", "satudata_history_list"):
+        with pytest.raises((tk.ObjectNotFound, tk.NotAuthorized)):
+            world.call(action, "pembina_bps", id=draft)
+    found = world.call("package_search", "pembina_bps", fq=f"id:{draft}", include_private=True)
+    assert found["count"] == 0
+    world.move("produsen_dinkes", draft, "ajukan")
+    assert world.call("package_show", "pembina_bps", id=draft)
+
+
 def test_queue_shows_each_their_own(world: World) -> None:
     for status in ("draf", "diajukan", "diperiksa_pembina", "terbit"):
         world.standing(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+import jinja2
 import pytest
 
 from ckanext.satudata_trenggalek import helpers as h
@@ -78,6 +79,9 @@ def test_number(locale: str, value: Any, indonesian: str, english: str) -> None:
         ("2500000", "2,5 MB"),
         (3_000_000_000, "3 GB"),
         (None, ""),
+        (jinja2.Undefined(), ""),
+        ("besar", ""),
+        ("inf", ""),
     ],
 )
 def test_size(size: Any, expected: str) -> None:

@@ -70,7 +70,6 @@ def run(path: Path, say: Say) -> None:
         return
     with one_commit(), notices.unmailed():
         _organizations(organizations, site_user, say)
-        _groups(site_user, say)
         taken = datasets(organizations, read("dataset.yaml")["dataset"], say)
         rest = [entry for entry in metadata.all_kegiatan() if entry["name"] not in taken]
         kegiatan(organizations, rest, say)
@@ -81,10 +80,16 @@ def _claim(organizations: list[dict[str, Any]]) -> None:
     """Mark an empty portal as a demo; refuse one that is neither."""
     if get_system_info(MARK):
         return
+    topics = [topic["value"] for topic in schema.vocab("kategori")]
     found = [
         name
         for table in (core.group_table, core.package_table)
-        for name in core.Session.scalars(sa.select(table.c.name).order_by(table.c.name).limit(3))
+        for name in core.Session.scalars(
+            sa.select(table.c.name)
+            .where(table.c.name.not_in(topics))
+            .order_by(table.c.name)
+            .limit(3)
+        )
     ]
     ours = [name for names in _members(organizations).values() for name in names] + list(OTHERS)
     found += core.Session.scalars(
@@ -199,17 +204,6 @@ def _organizations(organizations: list[dict[str, Any]], site_user: str, say: Say
 
 def _email(organization: dict[str, Any]) -> str:
     return organization.get("email", f"{organization['name']}@trenggalekkab.go.id")
-
-
-def _groups(site_user: str, say: Say) -> None:
-    """The ten topics, as groups with the codes of the vocabulary."""
-    topics = schema.vocab("kategori")
-    present = set(call(site_user, "group_list"))
-    for topic in topics:
-        if topic["value"] not in present:
-            call(site_user, "group_create", name=topic["value"], title=topic["label"]["id"])
-    _leave(site_user)
-    say(f"Groups: {len(topics)}")
 
 
 def _leave(site_user: str) -> None:

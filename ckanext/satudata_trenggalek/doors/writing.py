@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -254,20 +255,30 @@ def follow_kategori(package_id: str) -> None:
     """
     package = core.Session.get(core.Package, package_id)
     chosen = (package.extras or {}).get("kategori") if package else None
-    topics = {item["value"]: item["label"]["id"] for item in schema.vocab("kategori")}
-    asked = {"package": package_id, "topics": list(topics), "chosen": chosen}
+    topics = [item["value"] for item in schema.vocab("kategori")]
+    asked = {"package": package_id, "topics": topics, "chosen": chosen}
     found = _TOPICS(**asked).all()
     if chosen in topics and not any(row.name == chosen for row in found):
-        # The group of a topic is made with its first dataset.
-        core.Session.execute(
-            insert(core.group_table)
-            .values(name=chosen, title=topics[chosen], type="group")
-            .on_conflict_do_nothing(index_elements=["name"])
-        )
+        make_topics(core.Session.connection())
         found = _TOPICS(**asked).all()
     for row in found:
         if row.name != chosen or row.state != "active":
             _belong(package_id, row.id, row.name == chosen, row.known)
+
+
+def make_topics(connection: sa.Connection) -> None:
+    """Make the groups of the topics that are absent.
+
+    Each of them whether or not it has a dataset: groups are public, and one made for a draft would
+    tell that there is one.
+    """
+    made = [
+        {"id": str(uuid.uuid4()), "name": topic["value"], "title": topic["label"]["id"],
+         "type": "group"}
+        for topic in schema.vocab("kategori")
+    ]  # fmt: skip
+    new = insert(core.group_table).on_conflict_do_nothing(index_elements=["name"])
+    connection.execute(new, made)
 
 
 def _belong(package_id: str, group_id: str, belongs: bool, known: bool) -> None:

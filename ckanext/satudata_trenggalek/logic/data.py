@@ -35,8 +35,9 @@ def satudata_temuan_list(context: Any, data_dict: dict[str, Any]) -> list[dict[s
     """What was found in the table of a file: for those who work on the dataset, never the public.
 
     :param id: id of the resource
-    :returns: kind, message, blocking, count, rows (the first few) and what else belongs to it;
-        reason (note, actor, at) where Walidata recorded one for personal data in these bytes
+    :returns: kind, message, blocking, count, rows (the first few), sha256 of the file that was
+        searched, and what else belongs to it; reason (note, actor, at) where Walidata recorded one
+        for personal data in these bytes
     """
     package, resource = _found(context, data_dict)
     tk.check_access("satudata_temuan_list", context, {"id": package.id})
@@ -55,6 +56,7 @@ def satudata_data_pribadi_set(context: Any, data_dict: dict[str, Any]) -> list[d
     It counts for exactly the bytes that the resource has now (UU 27/2022 Ps 20).
 
     :param id: id of the resource
+    :param sha256: of the file that was read, as satudata_temuan_list gave it
     :param note: the legal reason
     :returns: as satudata_temuan_list
     """
@@ -79,6 +81,9 @@ def satudata_data_pribadi_set(context: Any, data_dict: dict[str, Any]) -> list[d
             raise tk.ValidationError(
                 {"id": [tk._("Tidak ada data pribadi yang ditemukan dalam berkas ini.")]}
             )
+        if data_dict.get("sha256") != pointer.sha256:
+            message = tk._("Berkas ini diganti sejak Anda membacanya. Periksa berkas barunya.")
+            raise tk.ValidationError({"sha256": [message]})
         service.record(
             package.id,
             user.name,

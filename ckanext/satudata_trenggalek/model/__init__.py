@@ -78,12 +78,12 @@ class Status(tk.BaseModel):
     @hybrid_property
     def of_pembina(self) -> bool:
         """Whether Pembina Data read it before it is public."""
-        return self.data_prioritas and self.submitted_at is not None
+        return self.data_prioritas and self.status != "draf"
 
     @of_pembina.inplace.expression
     @classmethod
     def _of_pembina(cls) -> sa.ColumnElement[bool]:
-        return sa.and_(cls.data_prioritas, cls.submitted_at.is_not(None))
+        return sa.and_(cls.data_prioritas, cls.status != "draf")
 
 
 class Event(tk.BaseModel):

@@ -8,7 +8,7 @@ What they hold:
 - the rows of a dataset change only in the statuses that somebody may edit;
 - a status changes only together with an event that says so; events are append-only;
 - so do publications, and the peran of an organization; an anchor is one of an event that is there;
-- a name that has acted stays its user's;
+- a name that has acted stays its user's, and ids are what core makes, names never;
 - who changed a row is remembered as its maker, whichever door it came through.
 They are no defence against a client that writes events itself as the same database role.
 """
@@ -28,6 +28,15 @@ IN_USE, ID_TAKEN, ACTED = "satudata_in_use", "satudata_id_taken", "satudata_acte
 
 #: The form of the ids that core makes, as a regular expression of Python and PostgreSQL.
 ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+#: What is no data is public where its plugin is there to say what it is.
+_HARVESTS = "to_regclass('harvest_source') IS NOT NULL"
+#: The triggers look at what others did; an old snapshot does not show it.
+_SEES_ALL = """
+BEGIN
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION USING ERRCODE = '25000', MESSAGE = 'the gate wants READ COMMITTED';
+  END IF;"""
 
 
 def _array(values: tuple[str, ...]) -> str:
@@ -111,16 +120,15 @@ BEGIN
                WHERE name = NEW.name AND package_id <> NEW.id) THEN
       {_raise(NAME_TAKEN, "the name %s belongs to a published dataset", "NEW.name")}
     END IF;
-    -- Core asks the index for a name as for an id, removes by both, and takes what comes first
-    -- (ckan/lib/search/query.py, index.py).
-    IF NEW.name ~ '^{ID}$' OR EXISTS (SELECT 1 FROM package WHERE id = NEW.name) THEN
+    -- Core looks for a name as for an id, in the index for both at once, of which it takes the
+    -- first and removes both (ckan/lib/search/query.py, index.py).
+    IF NEW.name ~ '^{ID}$' THEN
       {_raise(NAME_TAKEN, "the name %s is an id", "NEW.name")}
     END IF;
   END IF;
   IF TG_OP = 'INSERT' THEN
     -- The record of what was purged is not gone on with by something else.
-    IF EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id)
-       OR EXISTS (SELECT 1 FROM package WHERE name = NEW.id) THEN
+    IF NEW.id !~ '^{ID}$' OR EXISTS (SELECT 1 FROM satudata_event WHERE package_id = NEW.id) THEN
       {_raise(ID_TAKEN, "the id %s belonged to a dataset", "NEW.id")}
     END IF;
     -- Rows of members say by the id alone what they are about.
@@ -129,14 +137,18 @@ BEGIN
        OR EXISTS (SELECT 1 FROM resource WHERE id = NEW.id) THEN
       {_raise(ID_TAKEN, "the id %s is not of a dataset", "NEW.id")}
     END IF;
-    IF NEW.type = ANY ({_array(UNGATED_TYPES)}) THEN RETURN NEW; END IF;
+    IF NEW.type = ANY ({_array(UNGATED_TYPES)}) AND {_HARVESTS} THEN
+      RETURN NEW;
+    END IF;
     IF NEW.private IS NOT TRUE THEN
       {_raise(UNVERIFIED, "dataset %s: not verified", "NEW.id")}
     END IF;
   ELSE
     IF OLD.type = ANY ({_array(UNGATED_TYPES)}) THEN
       IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
-      IF NEW.type = OLD.type AND NEW.id = OLD.id THEN RETURN NEW; END IF;
+      IF NEW.type = OLD.type AND NEW.id = OLD.id AND (NEW.private OR {_HARVESTS}) THEN
+        RETURN NEW;
+      END IF;
     END IF;
     SELECT * INTO s FROM satudata_status WHERE package_id = OLD.id FOR UPDATE;
     IF NOT FOUND THEN
@@ -191,7 +203,7 @@ END""",
 DECLARE
   new text COLLATE "default" := id_;
 BEGIN
-  IF EXISTS (SELECT 1 FROM package WHERE id = new)
+  IF new !~ '^{ID}$' OR EXISTS (SELECT 1 FROM package WHERE id = new)
      OR EXISTS (SELECT 1 FROM satudata_event WHERE package_id = new
                 AND event IN ('dibuat', 'adopsi'))
      OR what = 'user' AND EXISTS (SELECT 1 FROM "group" WHERE id = new)
@@ -244,13 +256,15 @@ END""",
     "satudata_guard_user() RETURNS trigger": f"""
 BEGIN
   IF TG_OP = 'INSERT' THEN PERFORM satudata_new_chain(NEW.id, TG_TABLE_NAME); END IF;
-  IF TG_OP = 'UPDATE' AND NEW.name = OLD.name THEN RETURN NEW; END IF;
-  IF NEW.name = '{SISTEM}' OR EXISTS (
-      SELECT 1 FROM satudata_event
-        WHERE actor IN (NEW.name, nullif(OLD.name, '{SISTEM}'))) THEN
-    {_raise(ACTED, "user %s: the record has the name", "NEW.name")}
+  IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name THEN RETURN NEW; END IF;
+  -- By their ids the makers of a dataset are known, and core takes a name for an id.
+  IF TG_OP = 'UPDATE' AND NEW.id <> OLD.id OR TG_OP <> 'DELETE' AND NEW.name ~ '^{ID}$'
+     OR NEW.name = '{SISTEM}' OR EXISTS (
+       SELECT 1 FROM satudata_event
+         WHERE actor IN (NEW.name, nullif(OLD.name, '{SISTEM}'))) THEN
+    {_raise(ACTED, "user %s: the record has the name", "coalesce(NEW.name, OLD.name)")}
   END IF;
-  RETURN NEW;
+  RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
 END""",
     # The status row follows the package row, so that no way of creating a dataset is without one.
     "satudata_follow_package() RETURNS trigger": f"""
@@ -273,11 +287,12 @@ BEGIN
     IF NEW.id <> OLD.id OR NEW.package_id IS DISTINCT FROM OLD.package_id THEN
       {_raise(FROZEN, "resource %s: never moves to another dataset", "OLD.id")}
     END IF;
-    -- The loader marks a table as there; nothing else is free (metadata_modified follows it).
+    -- The loader marks a table as there; nothing else is free (metadata_modified follows it). As
+    -- text, since 5 and 5.000 are equal, and are read as different things.
     IF to_jsonb(NEW) - ARRAY['metadata_modified', 'extras']
        = to_jsonb(OLD) - ARRAY['metadata_modified', 'extras']
-       AND coalesce(nullif(NEW.extras, ''), '{{}}')::jsonb - 'datastore_active'
-         = coalesce(nullif(OLD.extras, ''), '{{}}')::jsonb - 'datastore_active'
+       AND (coalesce(nullif(NEW.extras, ''), '{{}}')::jsonb - 'datastore_active')::text
+         = (coalesce(nullif(OLD.extras, ''), '{{}}')::jsonb - 'datastore_active')::text
        AND coalesce(jsonb_typeof(nullif(NEW.extras, '')::jsonb -> 'datastore_active'), 'boolean')
          = 'boolean' THEN
       RETURN NEW;
@@ -352,6 +367,16 @@ BEGIN
         AND e.from_status = OLD.status AND e.to_status = NEW.status
         AND e.xid = (pg_current_xact_id()::text)::bigint) THEN
     {_raise(APPEND_ONLY, "dataset %s: no event for %s", "NEW.package_id", "NEW.status")}
+  END IF;
+  IF OLD.status = ANY ({_array(EDITABLE)}) AND NEW.status <> ALL ({_array(EDITABLE)}) THEN
+    -- What changes the name of a tag or group it shows, and began before, comes to its end first.
+    PERFORM 1 FROM "group" WHERE id IN (
+      SELECT owner_org FROM package WHERE id = NEW.package_id
+      UNION SELECT group_id FROM member WHERE table_id = NEW.package_id AND state = 'active')
+      ORDER BY id FOR SHARE;
+    PERFORM 1 FROM tag WHERE id IN (
+      SELECT tag_id FROM package_tag WHERE package_id = NEW.package_id AND state = 'active')
+      ORDER BY id FOR SHARE;
   END IF;
   IF NOT OLD.makers <@ NEW.makers THEN
     {_raise(APPEND_ONLY, "dataset %s: makers are only added", "NEW.package_id")}
@@ -428,6 +453,11 @@ BEGIN
 END""",
 }
 
+FUNCTIONS = {
+    signature: body.replace("\nBEGIN", _SEES_ALL, 1) if "trigger" in signature else body
+    for signature, body in FUNCTIONS.items()
+}
+
 #: Records that are added to beside an event, and the functions that look for it.
 JOINED = (
     ("satudata_anchor", "satudata_join_anchor"),
@@ -460,7 +490,8 @@ TRIGGERS: dict[str, tuple[tuple[str, str], ...]] = {
     '"user"': (
         (
             "satudata_guard",
-            'BEFORE INSERT OR UPDATE ON "user" FOR EACH ROW EXECUTE FUNCTION satudata_guard_user()',
+            'BEFORE INSERT OR UPDATE OR DELETE ON "user" FOR EACH ROW'
+            " EXECUTE FUNCTION satudata_guard_user()",
         ),
     ),
     "resource": (("satudata_guard", _ROW.format("resource", "satudata_guard_resource")),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import ckan.plugins.toolkit as tk
@@ -34,8 +35,7 @@ def data_pribadi(id: str) -> Response:
         tk.abort(404, tk._("Dataset not found or you have no permission to view it"))
     form, errors = tk.request.form, []
     if tk.request.method == "POST":
-        resource = form.get("resource_id", "")
-        errors = _record(resource, form.get("note", ""), "setuju" in form)
+        errors = _record({resource["id"] for resource in dataset["resources"]}, form)
         if not errors:
             tk.h.flash_success(tk._("Alasan hukum dicatat untuk berkas ini."))
             return tk.redirect_to("satudata_data_pribadi.data_pribadi", id=status["name"])
@@ -56,13 +56,17 @@ def data_pribadi(id: str) -> Response:
     return page, 409 if errors else 200
 
 
-def _record(resource: str, note: str, confirmed: bool) -> list[dict[str, str]]:
-    """Record the reason; what is wrong with it, each with its place on the page."""
-    if not confirmed:
+def _record(files: Collection[str], form: Mapping[str, str]) -> list[dict[str, str]]:
+    """Record the reason for one of the files; what is wrong, each with its place on the page."""
+    resource = form.get("resource_id", "")
+    if resource not in files:
+        return [{"anchor": "", "message": tk._("Berkas itu sudah tidak ada.")}]
+    if "setuju" not in form:
         message = tk._("Nyatakan bahwa Anda telah memeriksa berkas dan dasar hukumnya.")
         return [{"anchor": f"setuju-{resource}", "message": message}]
     try:
-        _get("satudata_data_pribadi_set", id=resource, note=note)
+        sent = {key: form.get(key, "") for key in ("sha256", "note")}
+        _get("satudata_data_pribadi_set", id=resource, **sent)
     except tk.ObjectNotFound:
         return [{"anchor": "", "message": tk._("Berkas itu sudah tidak ada.")}]
     except tk.NotAuthorized as error:

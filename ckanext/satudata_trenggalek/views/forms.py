@@ -156,6 +156,9 @@ class NewResource(_Ours, core_resource.CreateView):
         """Save."""
         _with_files(package_type, id)
         before = {resource["id"] for resource in self._files(id)}
+        if tk.request.form.get("id") and tk.request.form["id"] not in before:
+            # Core would save it, whatever dataset it is of, before it looks at this one.
+            tk.abort(404, tk._("Resource not found"))
         answer = super().post(package_type, id)
         if not _saved(answer):
             return answer

@@ -412,6 +412,8 @@ def transisi(id: str) -> Response:
         if transition is None:
             tk.h.flash_error(tk._("Tindakan itu sekarang tidak tersedia untuk dataset ini."))
             return tk.redirect_to(url)
+        if h.satudata_diputuskan(transition, status):
+            return tk.redirect_to("satudata.pemeriksaan", id=status["name"])
         return _confirm(status, transition, {"content_hash": status["content_hash"]})
 
     sent, form = tk.request.form, tk.request.form.to_dict()

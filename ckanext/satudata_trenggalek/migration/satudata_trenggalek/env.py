@@ -6,6 +6,7 @@ from alembic import context
 from ckan.model.meta import metadata
 from sqlalchemy import engine_from_config, pool
 
+from ckanext.satudata_trenggalek.doors.writing import make_topics
 from ckanext.satudata_trenggalek.model import ddl
 
 VERSION_TABLE = "satudata_trenggalek_alembic_version"
@@ -39,3 +40,4 @@ with engine.connect() as connection:
         # Functions follow the code, and what was altered is put back, as `doctor` promises.
         if upgrades():
             ddl.install(connection)
+            make_topics(connection)
