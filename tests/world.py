@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import io
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+import sqlalchemy as sa
 from werkzeug.datastructures import FileStorage
 
 
@@ -380,3 +383,35 @@ class World:
         result = tk.get_action("package_show")({"ignore_auth": True, "user": ""}, {"id": id_})
         assert self.status(id_)["status"] == status
         return result
+
+
+@contextmanager
+def misnamed(owner: sa.Engine, id_: str, name: str) -> Iterator[None]:
+    """Within it, a dataset has the name and the time of change of an older portal's: any.
+
+    Args:
+        owner: of the tables, whom no trigger holds.
+        id_: of a draft.
+        name: id of another dataset, whose time it takes, too.
+    """
+    from ckan import model
+
+    def give(given: str) -> None:
+        model.Session.rollback()
+        with owner.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE package DISABLE TRIGGER satudata_guard"))
+            connection.execute(
+                sa.text(
+                    "UPDATE package SET name = :name, metadata_modified ="
+                    " (SELECT metadata_modified FROM package WHERE id = :other) WHERE id = :id"
+                ),
+                {"name": given, "id": id_, "other": name},
+            )
+            connection.execute(sa.text("ALTER TABLE package ENABLE ALWAYS TRIGGER satudata_guard"))
+        model.Session.expire_all()
+
+    give(name)
+    try:
+        yield
+    finally:
+        give(f"dahulu-{id_}")

@@ -88,7 +88,7 @@ def test_interrupted_and_run_again(tmp_path: Path, doctor: Callable[[], list[str
 
 def test_a_dataset_goes_on_where_it_stood(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
-        demo.run(tmp_path / "akun.json", until("Groups"))
+        demo.run(tmp_path / "akun.json", until("Organizations"))
     organizations = demo.read("opd.yaml")["organisasi"]
     entry = next(e for e in demo.read("dataset.yaml")["dataset"] if "unggah" in e["jalan"])
     half = entry | {"jalan": [*entry["jalan"][:2], "unggah"]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -486,10 +487,10 @@ def test_a_failure_before_the_commit_leaves_everything(
 
 
 def test_a_new_dataset_has_its_status_from_the_database(world: World) -> None:
-    id_ = "ditulis-dengan-sql"
+    id_ = str(uuid.uuid4())
     sql(
         "INSERT INTO package (id, name, type, private, state, extras)"
-        " VALUES (:id, :id, 'dataset', true, 'active', '{}')",
+        " VALUES (:id, 'ditulis-dengan-sql', 'dataset', true, 'active', '{}')",
         id=id_,
     )
     row = core.Session.get(model.Status, id_)
