@@ -179,7 +179,7 @@ PREPARED = "satudata_sdi"
 
 
 def _extras(known: dict[str, Any]) -> list[dict[str, str]]:
-    return [{"key": name, "value": value} for name, value in (known.get("names") or {}).items()]
+    return sdi.unpacked(known.get("packed") or "")
 
 
 def _replace_ours(dataset: dict[str, Any], fields: dict[str, Any] | None) -> None:
@@ -379,7 +379,7 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
             dataset[PREPARED] = {
                 "made_of": made_of,
                 "fields": _fields(public),
-                "names": {extra["key"]: extra["value"] for extra in copy.get("extras") or ()},
+                "packed": sdi.packed(copy.get("extras") or ()),
             }
             dataset[PREPARED]["seal"] = _seal(dataset, document["data_dict"])
         # Without spaces: a search reads a hundred of them.

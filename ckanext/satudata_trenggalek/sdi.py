@@ -25,6 +25,8 @@ from ckanext.satudata_trenggalek.workflow.table import KEGIATAN
 EDITION = hashlib.sha256(
     b"".join(path.read_bytes() for path in (*sorted(schema.FOLDER.rglob("*.yaml")), Path(__file__)))
 ).hexdigest()[:16]
+#: What may stand between the words of a text; most have no escape in JSON.
+_SIGNS = "".join(map(chr, (*b"|^~`#", *range(0xE000, 0xF900))))
 #: Longest value in characters: a receiver's Solr takes 32,766 bytes, a character has at most four.
 MAX_VALUE = 8_000
 
@@ -253,3 +255,20 @@ def _compute(datasets: list[tuple[dict[str, Any], sa.Row[Any]]]) -> None:
         for block in mapping():
             merged |= told[shared] if block == KEGIATAN else values(block, source)
         dataset["extras"] = [{"key": key, "value": value} for key, value in merged.items()]
+
+
+def packed(extras: Iterable[dict[str, str]]) -> str:
+    """Extras as one text, which begins with the sign between its words.
+
+    As JSON within the JSON of Solr, half of what a search reads would be quotes and their escapes.
+    """
+    words = [word for extra in extras for word in (extra["key"], extra["value"])]
+    taken = set("".join(words))
+    sign = next(sign for sign in _SIGNS if sign not in taken)
+    return sign + sign.join(words) if words else ""
+
+
+def unpacked(text: str) -> list[dict[str, str]]:
+    """What `packed` made a text of."""
+    words = iter(text[1:].split(text[0])) if text else iter(())
+    return [{"key": name, "value": value} for name, value in zip(words, words, strict=True)]

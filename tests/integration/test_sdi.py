@@ -60,6 +60,16 @@ def anonymous(world: World, id_: str, **data: Any) -> dict[str, str]:
     return shown
 
 
+@pytest.mark.parametrize(
+    "values",
+    [[], [""], ["Ya", ""], ["a|b^~`#", "\ue000", "x"], ["Baris satu\nBaris dua", '"{}"', "\\"]],
+    ids=repr,
+)
+def test_names_as_one_text(values: list[str]) -> None:
+    extras = [{"key": f"nama_{n}", "value": value} for n, value in enumerate(values)]
+    assert sdi.unpacked(sdi.packed(extras)) == extras
+
+
 def test_mapping_is_whole() -> None:
     """Every name, and every source is a field, a function or a constant that there is."""
     assert sdi.names() == set(NAMES.split())
