@@ -412,6 +412,7 @@ class ContentUpload(FKResourceUpload):
 
     def __init__(self, resource: dict[str, Any]) -> None:
         super().__init__(resource)
+        self._shown = resource.get("hash")
         if not self.filename:
             portal_fields(resource)
             return
@@ -431,7 +432,8 @@ class ContentUpload(FKResourceUpload):
     def get_path(self, id: str) -> files.Location:
         """Where the bytes of a resource lie; a place without a file when it has none."""
         row = pointer(id)
-        if row is None:
+        # What was shown to the reader; it may have been withdrawn and changed since.
+        if row is None or (self._shown and row.sha256 != self._shown):
             return files.Location(f"{PARTS}/tidak-ada")
         where = location(row.sha256)
         if not storage().exists(files.FileData(where)):

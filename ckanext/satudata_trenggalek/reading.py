@@ -17,7 +17,7 @@ from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import kegiatan, model, schema, sdi
-from ckanext.satudata_trenggalek.doors import anonymous, asking, hidden, membership
+from ckanext.satudata_trenggalek.doors import anonymous, asking, hidden, may_see, membership
 from ckanext.satudata_trenggalek.statement import Statement, remembered
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
@@ -194,18 +194,41 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     """Add the public fields to a published dataset, and for anonymous callers the SDI extras."""
     # Not used here; core fails over one that was written halfway (ckan/lib/search/index.py).
     dataset["relationships_as_subject"] = dataset["relationships_as_object"] = []
-    id_, asked = dataset["id"], _asked() or {}
-    if dataset.get("private") is True:
-        row = None
-    else:
+    id_, asked, row = dataset["id"], _asked() or {}, None
+    known: dict[str, Any] = dataset.get(PREPARED) or {}
+    holds = False
+    if dataset.get("private") is not True:
         row = asked.pop(id_) if id_ in asked else rows([id_]).get(id_)
-    known = dataset.get(PREPARED)
+        holds = row is not None and known.get("made_of") == _made_of(row.stamp, row.stamp_kegiatan)
+        if not holds:
+            row = _still(context, dataset)
     _replace_ours(dataset, _fields(row) if row else None)
     if row and anonymous(context):
-        if known and known.get("made_of") == _made_of(row.stamp, row.stamp_kegiatan):
+        if holds:
             dataset["extras"] = _extras(known)
         else:
             sdi.add([(dataset, row)])
+
+
+def _still(context: Any, dataset: dict[str, Any]) -> sa.Row[Any] | None:
+    """The row of `rows` by which a dataset is public as it was just read.
+
+    Core reads after it has checked access; meanwhile it may have been withdrawn and changed.
+
+    Returns:
+        None where it is not public, and the caller may see it all the same.
+
+    Raises:
+        tk.ObjectNotFound: others.
+    """
+    row = rows([dataset["id"]]).get(dataset["id"])
+    if row and _is_of(dataset, row):
+        return row
+    if not context.get("ignore_auth"):
+        package = core.Session.get(core.Package, dataset["id"], populate_existing=True)
+        if row or package is None or not may_see(context, package):
+            raise tk.ObjectNotFound()
+    return None
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.
@@ -282,20 +305,27 @@ def _is_of(dataset: dict[str, Any], row: sa.Row[Any]) -> bool:
     return f"{seconds}.{rest[:3]:0<3}" == row.metadata_modified.isoformat(timespec="milliseconds")
 
 
-def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> None:
+def _of_today(dataset: dict[str, Any], row: sa.Row[Any]) -> bool:
     """Have a copy from the index say what the dataset says, in place.
 
     Args:
         dataset: of another status than it was indexed with; without PREPARED in core's schema.
         row: of `rows`.
+
+    Returns:
+        whether it is public as it was read.
     """
     if _is_of(dataset, row):
-        return
+        return True
     asked = {"id": dataset["id"], "use_default_schema": PREPARED not in dataset}
     context: Any = {"ignore_auth": True, "use_cache": False, "user": ""}
-    now = tk.get_action("package_show")(context, asked)
+    try:
+        now = tk.get_action("package_show")(context, asked)
+    except tk.ObjectNotFound:
+        return False
     dataset.clear()
     dataset.update(now)
+    return _is_of(dataset, row) and rows([dataset["id"]]).get(dataset["id"]) == row
 
 
 def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
@@ -333,13 +363,11 @@ def after_dataset_search(found: dict[str, Any], params: dict[str, Any]) -> dict[
         public = not row.get("private") if added is None else row.get("capacity") == "public"
         hides = id_ in unpublished and (public or id_ not in readable)
         # Of an earlier version, and with what words it was found nobody knows.
-        older = added is not None and id_ in late and not _is_of(row, late[id_])
+        older = id_ in late and not (_is_of if added is not None else _of_today)(row, late[id_])
         if hides or older:
             found["count"] = max(0, found["count"] - 1)
             continue
         if added is None:
-            if id_ in late:
-                _of_today(row, late[id_])
             fields = ready[id_]["fields"] if id_ in ready else None
             _replace_ours(row, _fields(late[id_]) if id_ in late else fields)
             if id_ in ready and for_public:

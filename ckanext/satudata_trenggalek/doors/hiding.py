@@ -308,8 +308,31 @@ def _of_id(value: Any) -> core.Package | None:
     return package_of({"id": value}, "id")
 
 
+def _steady(find: Callable[[Any], core.Package | None], action: Any) -> Any:
+    """Of what is public, answer what was read while it stood as when access was checked.
+
+    Core reads rows of a file after it has checked access to the dataset, which may be withdrawn and
+    changed meanwhile.
+    """
+
+    def answer(next_action: Any, context: Any, data_dict: Any) -> Any:
+        data = data_dict or {}
+        package = None if context.get("ignore_auth") else find(data)
+        before = reading.rows([package.id]) if package else {}
+        found = action(next_action, context, data_dict)
+        if package and reading.rows([package.id]) != before:
+            raise tk.ObjectNotFound()
+        return found
+
+    return answer
+
+
+def _of_file(data: Any) -> core.Package | None:
+    return package_of_resource(data.get("resource_id") or data.get("id"))
+
+
 _by_id = _every(_of_id, "id")
-_by_resource = _every(package_of_resource, "id", "resource_id")
+_by_resource = _steady(_of_file, _every(package_of_resource, "id", "resource_id"))
 
 ACTIONS: dict[str, Any] = {
     name: _chained(name, function, reads)
@@ -336,7 +359,7 @@ ACTIONS: dict[str, Any] = {
         (_by_id, False, ("follow_dataset", "unfollow_dataset")),
         (_relationships, True, ("package_relationships_list",)),
         (_by_resource, True, ("resource_view_list", "datastore_info", "datastore_search")),
-        (_unknown(package_of_view, "id"), True, ("resource_view_show",)),
+        (_steady(package_of_view, _unknown(package_of_view, "id")), True, ("resource_view_show",)),
         (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),
     )
     for name in names
