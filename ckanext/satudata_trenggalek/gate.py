@@ -89,7 +89,10 @@ def messages() -> dict[str, tuple[str, str]]:
         ),
         ddl.NAME_TAKEN: (
             "name",
-            tk._("Nama ini berbentuk id, atau milik dataset yang pernah terbit. Pilih nama lain."),
+            tk._(
+                "Nama ini berbentuk id, memuat spasi, atau milik dataset yang pernah terbit. Pilih"
+                " nama lain."
+            ),
         ),
         ddl.ID_TAKEN: ("id", tk._("Id ini milik dataset yang pernah ada. Kosongkan id.")),
         ddl.ACTED: (

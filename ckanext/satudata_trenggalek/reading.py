@@ -415,6 +415,9 @@ def before_dataset_index(document: dict[str, Any]) -> dict[str, Any]:
     else:
         document["capacity"] = "private"
     _index_rows(document, dataset)
+    # Core puts extras among the fields, and Solr has its own by such names.
+    for name in [name for name in document if name.startswith("_")]:
+        del document[name]
     return document
 
 

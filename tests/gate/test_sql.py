@@ -156,6 +156,26 @@ def test_ids_are_ids(world: World, sql: sa.Connection) -> None:
         assert refused(sql, statement, id=taken) == CHECK_VIOLATION
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO package (id, name, type, private) VALUES (:id, :name, 'dataset', true)",
+        "UPDATE package SET name = :name WHERE id = (SELECT id FROM package JOIN satudata_status"
+        " ON package_id = id WHERE status = 'draf' LIMIT 1)",
+        'INSERT INTO "group" (id, name) VALUES (:id, :name)',
+        'INSERT INTO "user" (id, name) VALUES (:id, :name)',
+    ],
+    ids=lambda text: " ".join(text.split()[:3]),
+)
+def test_names_look_like_no_other(world: World, sql: sa.Connection, statement: str) -> None:
+    """Core's rule of names takes one that ends with a line feed."""
+    world.standing("draf")
+    for name in ("walidata\n", "wali data", "wali\x0bdata"):
+        values = {"id": str(uuid.uuid4()), "name": name}
+        values = {key: value for key, value in values.items() if f":{key}" in statement}
+        assert refused(sql, statement, **values) == CHECK_VIOLATION
+
+
 def test_who_acted_stays(world: World, sql: sa.Connection) -> None:
     """By their ids the makers of a dataset are known."""
     id_ = world.ids["produsen_dinkes"]

@@ -33,7 +33,7 @@ from ckanext.satudata_trenggalek import (
     reading,
     tables,
 )
-from ckanext.satudata_trenggalek.model import Status
+from ckanext.satudata_trenggalek.model import Status, ddl
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World, misnamed
 
@@ -681,9 +681,7 @@ def refuse(*_: Any) -> Any:
 def test_an_id_is_no_name(world: World) -> None:
     """Core asks the index for both at once, and removes by both."""
     public = world.at("terbit")
-    taken = {
-        "name": ["Nama ini berbentuk id, atau milik dataset yang pernah terbit. Pilih nama lain."]
-    }
+    taken = {"name": [gate.messages()[ddl.NAME_TAKEN][1]]}
     for name in (public["id"], str(uuid.uuid4())):
         with pytest.raises(tk.ValidationError) as refused:
             world.call("package_create", "admin", **world.metadata(name=name))
@@ -691,6 +689,13 @@ def test_an_id_is_no_name(world: World) -> None:
         with pytest.raises(tk.ValidationError) as refused:
             world.call("package_patch", "produsen_dinkes", id=world.draft()["id"], name=name)
         assert {"name": refused.value.error_dict["name"]} == taken
+
+
+def test_a_field_of_solr_is_no_extra(world: World) -> None:
+    """Else the dataset would never be found again, or never be changed."""
+    extras = [{"key": key, "value": "-1"} for key in ("_version_", "_root_", "_childDocuments_")]
+    id_ = world.kegiatan_at("terbit", extras=extras)["id"]
+    assert "package_search" in world.visible(id_) and maintenance.reconcile(False) == []
 
 
 def test_the_time_of_a_change_is_the_portal_s(world: World) -> None:

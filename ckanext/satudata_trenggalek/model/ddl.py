@@ -29,6 +29,8 @@ IN_USE, ID_TAKEN, ACTED = "satudata_in_use", "satudata_id_taken", "satudata_acte
 #: The form of the ids that core makes, as a regular expression of Python and PostgreSQL.
 ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
+#: What no name is: an id, or one that looks like another (core lets a name end with a line feed).
+_NO_NAME = f"^{ID}$|[[:space:][:cntrl:]]"
 #: What is no data is public where its plugin is there to say what it is.
 _HARVESTS = "to_regclass('harvest_source') IS NOT NULL"
 #: The triggers look at what others did; an old snapshot does not show it.
@@ -122,8 +124,8 @@ BEGIN
     END IF;
     -- Core looks for a name as for an id, in the index for both at once, of which it takes the
     -- first and removes both (ckan/lib/search/query.py, index.py).
-    IF NEW.name ~ '^{ID}$' THEN
-      {_raise(NAME_TAKEN, "the name %s is an id", "NEW.name")}
+    IF NEW.name ~ '{_NO_NAME}' THEN
+      {_raise(NAME_TAKEN, "%s is no name", "NEW.name")}
     END IF;
   END IF;
   IF TG_OP = 'INSERT' THEN
@@ -214,6 +216,9 @@ END""",
     # An organization or group that frozen datasets show keeps its name and state.
     "satudata_guard_group() RETURNS trigger": f"""
 BEGIN
+  IF TG_OP <> 'DELETE' AND NEW.name ~ '[[:space:][:cntrl:]]' THEN
+    {_raise(NAME_TAKEN, "%s is no name", "NEW.name")}
+  END IF;
   IF TG_OP = 'INSERT' THEN
     PERFORM satudata_new_chain(NEW.id, TG_TABLE_NAME);
     RETURN NEW;
@@ -258,7 +263,7 @@ BEGIN
   IF TG_OP = 'INSERT' THEN PERFORM satudata_new_chain(NEW.id, TG_TABLE_NAME); END IF;
   IF TG_OP = 'UPDATE' AND NEW.id = OLD.id AND NEW.name = OLD.name THEN RETURN NEW; END IF;
   -- By their ids the makers of a dataset are known, and core takes a name for an id.
-  IF TG_OP = 'UPDATE' AND NEW.id <> OLD.id OR TG_OP <> 'DELETE' AND NEW.name ~ '^{ID}$'
+  IF TG_OP = 'UPDATE' AND NEW.id <> OLD.id OR TG_OP <> 'DELETE' AND NEW.name ~ '{_NO_NAME}'
      OR NEW.name = '{SISTEM}' OR EXISTS (
        SELECT 1 FROM satudata_event
          WHERE actor IN (NEW.name, nullif(OLD.name, '{SISTEM}'))) THEN
