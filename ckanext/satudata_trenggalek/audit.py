@@ -326,6 +326,11 @@ _ROWS = (
           AND u.id <> ALL (s.makers)))
     ) w (name, differs) WHERE w.differs""",
     """
+    SELECT p.package_id, 'Pembina approved what Walidata did not forward' AS what
+    FROM satudata_event p WHERE p.event = 'setujui_pembina' AND p.content_hash IS DISTINCT FROM (
+      SELECT content_hash FROM satudata_event WHERE package_id = p.package_id AND seq < p.seq
+        AND event = 'teruskan_ke_pembina' ORDER BY seq DESC LIMIT 1)""",
+    """
     SELECT DISTINCT a.package_id, a.actor || ' approved what they made' AS what
     FROM satudata_event a JOIN satudata_event m ON m.package_id = a.package_id
       AND m.actor = a.actor AND m.seq < a.seq AND m.event IN ('dibuat', 'ajukan')

@@ -385,6 +385,13 @@ def of_package(package_id: str, id_: str | None) -> model.Comment | None:
     return found if found and found.package_id == package_id else None
 
 
+def bodies(ids: Iterable[str]) -> set[str]:
+    """The words of these comments."""
+    asked = list(ids)
+    query = sa.select(model.Comment.body).where(model.Comment.id.in_(asked))
+    return set(core.Session.scalars(query)) if asked else set()
+
+
 def answer_by_change(
     package_id: str, show: Callable[[str], Mapping[str, Any]], by: str, at: dt.datetime
 ) -> None:

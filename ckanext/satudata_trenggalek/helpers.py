@@ -57,6 +57,8 @@ _ICON_OF_EVENT = {
     "tarik": "fa-ban",
     "buka_kembali": "fa-folder-open",
     "dibuat": "fa-plus",
+    "dipulihkan": "fa-rotate-left",
+    "dipindahkan": "fa-share",
     "jadwalkan": "fa-calendar-day",
     "jadwal_gagal": "fa-triangle-exclamation",
     "ambil": "fa-hand",
@@ -220,6 +222,8 @@ def satudata_kalimat(event: Mapping[str, Any], status: Mapping[str, Any]) -> str
         "komentar_selesai": tk._("Komentar dinyatakan selesai"),
         "komentar_dibuka": tk._("Komentar dibuka lagi"),
         "dihapus": tk._("{thing} dihapus"),
+        "dipulihkan": tk._("{thing} dipulihkan"),
+        "dipindahkan": tk._("{thing} dipindahkan ke organisasi lain"),
         "dihapus_permanen": tk._("{thing} dihapus permanen"),
     }.get(event["event"]) or event["event"]
     detail = event.get("detail") or {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import uuid
 from collections.abc import Callable
@@ -560,3 +561,131 @@ def test_deletion_of_a_file_that_the_metadata_refuse(world: World) -> None:
     with pytest.raises(tk.ValidationError) as error:
         world.call("resource_delete", "produsen_dinkes", id=made["resources"][0]["id"])
     assert "kategori" in error.value.error_dict
+
+
+# What a decision is about, and what is told of it -----------------------------------------------
+def events_of(id_: str) -> list[tuple[str, str | None]]:
+    rows = core.Session.execute(
+        sa.select(model.Event.event, model.Event.note)
+        .where(model.Event.package_id == id_)
+        .order_by(model.Event.seq)
+    )
+    return [(row.event, row.note) for row in rows]
+
+
+def test_pembina_approves_what_walidata_forwarded(world: World) -> None:
+    """A new version of the kegiatan is another content; and its draft is told to nobody."""
+    kegiatan = world.kegiatan_at("terbit")["id"]
+    id_ = world.at("diperiksa_pembina", id_kegiatan=kegiatan)["id"]
+    world.move("walidata", kegiatan, "tarik", note="Keliru.")
+    world.move("produsen_dinkes", kegiatan, "buka_kembali")
+    title = "Kegiatan yang belum dibaca"
+    world.call("package_patch", "produsen_dinkes", id=kegiatan, title=title)
+
+    def refusal() -> dict[str, Any]:
+        hash_ = world.status(id_)["content_hash"]
+        with pytest.raises(tk.ValidationError) as error:
+            world.move_raw("pembina_bps", id_, "setujui_pembina", content_hash=hash_)
+        assert title not in str(error.value.error_dict)
+        return error.value.error_dict
+
+    assert "id_kegiatan" in str(refusal())
+    world.bring(kegiatan, "terbit")
+    assert list(refusal()) == ["content_hash"]
+    world.move("walidata", id_, "batalkan_pembina", note="Kegiatannya versi baru.")
+    world.move("walidata", id_, "teruskan_ke_pembina")
+    world.move("pembina_bps", id_, "setujui_pembina")
+    assert maintenance.verify()[1] == []
+
+
+def test_what_came_back_is_told(world: World) -> None:
+    id_ = world.draft()["id"]
+    for _ in range(2):
+        world.call("package_delete", "produsen_dinkes", id=id_)
+    world.call("package_patch", "produsen_dinkes_2", id=id_, state="active")
+    world.call("package_patch", "produsen_dinkes_2", id=id_, notes="Lain.")
+    assert [event for event, _ in events_of(id_)] == ["dibuat", "dihapus", "dipulihkan"]
+    world.move("produsen_dinkes", id_, "ajukan")
+    assert maintenance.verify()[1] == []
+
+
+def test_a_move_to_another_organization_is_told(world: World) -> None:
+    for name in ("dinkes", "dukcapil"):
+        world.call("organization_member_create", "admin", id=name, username="warga", role="editor")
+    try:
+        id_ = world.draft()["id"]
+        world.call("package_patch", "warga", id=id_, owner_org="dukcapil", id_kegiatan="")
+        last = core.Session.scalars(
+            sa.select(model.Event).where(model.Event.package_id == id_)
+            .order_by(model.Event.seq.desc())
+        ).first()  # fmt: skip
+        assert last and (last.event, last.actor) == ("dipindahkan", "warga")
+        assert last.detail == {"dari": world.ids["dinkes"], "ke": world.ids["dukcapil"]}
+    finally:
+        for name in ("dinkes", "dukcapil"):
+            world.call("organization_member_delete", "admin", id=name, username="warga")
+
+
+def test_another_decision_is_no_repetition(world: World) -> None:
+    """Though it names the same time, or has the same note."""
+    at = (service.now() + dt.timedelta(days=1)).isoformat()
+    id_ = world.at("diajukan")["id"]
+    world.move("walidata", id_, "setujui", publish_at=at)
+    world.move("walidata", id_, "setujui", publish_at=at)
+    with pytest.raises(tk.ValidationError):
+        world.move("walidata", id_, "kembalikan", note="Keliru.", publish_at=at)
+    assert [event for event, _ in events_of(id_)][-2:] == ["setujui", "jadwalkan"]
+    world.move("walidata", id_, "kembalikan", note="Keliru.")
+    with pytest.raises(tk.ValidationError):
+        world.move("walidata", id_, "kembalikan", note="Keliru.",
+                   comments=[{"field": "konsep", "body": "Perjelas."}])  # fmt: skip
+    world.move("walidata", id_, "kembalikan", note="Keliru.")
+    assert world.status(id_)["publish_at"] is None
+
+
+def test_the_note_of_a_schedule_is_kept(world: World) -> None:
+    at = (service.now() + dt.timedelta(days=1)).isoformat()
+    id_ = world.at("terverifikasi")["id"]
+    for _ in range(2):
+        world.move("walidata", id_, "terbitkan", note="Bersama rilis.", publish_at=at)
+    assert events_of(id_)[-1] == ("jadwalkan", "Bersama rilis.")
+    assert [event for event, _ in events_of(id_)].count("jadwalkan") == 1
+
+
+def test_no_criterion_without_the_mark(world: World) -> None:
+    id_ = world.draft()["id"]
+    for marked in (True, False):
+        world.call("satudata_prioritas_set", "forum", id=id_, data_prioritas=marked, kriteria="b")
+    assert world.status(id_)["prioritas_kriteria"] is None
+
+
+def test_pembina_settle_no_thread_of_walidata(world: World) -> None:
+    id_ = world.at("diperiksa_pembina")["id"]
+    world.move("walidata", id_, "batalkan_pembina", note="Tunggu.")
+    world.move("walidata", id_, "kembalikan", note="Perbaiki.",
+               comments=[{"field": "konsep", "body": "Perjelas."}])  # fmt: skip
+    world.call("package_patch", "produsen_dinkes", id=id_, definisi="Banyaknya bayi lahir hidup.")
+    world.move("produsen_dinkes", id_, "ajukan")
+    world.move("walidata", id_, "teruskan_ke_pembina")
+    [thread] = world.call("satudata_comment_list", "walidata", id=id_)["results"]
+    world.move("pembina_bps", id_, "tolak_pembina", note="Tolak.",
+               comments=[{"parent": thread["id"], "body": "Setuju."}])  # fmt: skip
+    [thread] = world.call("satudata_comment_list", "walidata", id=id_)["results"]
+    [reply] = thread["replies"]
+    for comment in (thread, reply):
+        with pytest.raises(tk.NotAuthorized):
+            world.call("satudata_comment_resolve", "pembina_bps", id=comment["id"])
+    world.call("satudata_comment_resolve", "walidata", id=reply["id"])
+
+
+def test_what_was_reopened_can_be_purged_with_a_reason(world: World) -> None:
+    """Bytes that the law forbids need not be published once more before."""
+    id_ = world.at("terbit")["id"]
+    world.move("walidata", id_, "tarik", note="Keliru.")
+    world.move("produsen_dinkes", id_, "buka_kembali")
+    with pytest.raises(tk.ValidationError) as refused:
+        world.call("dataset_purge", "admin", id=id_)
+    assert list(refused.value.error_dict) == ["note"]
+    world.call("dataset_purge", "admin", id=id_, note="Perintah pengadilan.")
+    assert events_of(id_)[-1] == ("dihapus_permanen", "Perintah pengadilan.")
+    assert maintenance.verify()[1] == []

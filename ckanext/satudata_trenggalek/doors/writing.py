@@ -242,8 +242,24 @@ _TOPICS = Statement(
 )
 
 
-def after_dataset_update(_context: Any, package: dict[str, Any]) -> None:
+#: In the context of an update: state and owner of the dataset before it.
+_STOOD = "satudata_stood"
+
+
+def after_dataset_update(context: Any, package: dict[str, Any]) -> None:
     """What follows a change, in its transaction; the files are stored."""
+    now: Any = core.Session.get(core.Package, package["id"])
+    state, owner = context.pop(_STOOD, None) or (now.state, now.owner_org)
+    user = user_of(context)
+    told: dict[str, Any] = {}
+    if state == "deleted" != now.state:
+        told["dipulihkan"] = None
+    if owner != now.owner_org:
+        # Others read it and act on it from now on.
+        told["dipindahkan"] = {"dari": owner, "ke": now.owner_org}
+    for event, detail in told.items():
+        who = user.name if user else service.SISTEM
+        service.record(package["id"], who, event, detail=detail)
     follow_kategori(package["id"])
     tables.sync(package["id"])
 
@@ -305,6 +321,7 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 def _prepare_update(context: Any, data_dict: Any, package: core.Package | None) -> None:
     if package and package.type not in UNGATED_TYPES:
+        context[_STOOD] = package.state, package.owner_org
         schema.expand(data_dict, package.type)
         sdi.drop(package.type, data_dict)
         if data_dict.get("type") not in (None, "", package.type):
@@ -397,13 +414,14 @@ def package_delete(next_action: Any, context: Any, data_dict: Any) -> Any:
             if row and row.version:
                 message = tk._("Dataset yang pernah terbit tidak dihapus.")
                 raise tk.ValidationError({"id": [message]})
-            _close(context, row)
+            if package.state != "deleted":
+                _close(context, row)
     return _guarded(next_action, context, data_dict)
 
 
 @tk.chained_action
 def dataset_purge(next_action: Any, context: Any, data_dict: Any) -> Any:
-    """Purge a draft never published, or with `note` what was withdrawn; its events stay."""
+    """Purge a draft, or what was withdrawn; with `note` what was public; its events stay."""
     package = package_of(data_dict, "id")
     _known(context, data_dict.get("id"), package)
     if package and package.type not in UNGATED_TYPES:
@@ -412,8 +430,8 @@ def dataset_purge(next_action: Any, context: Any, data_dict: Any) -> Any:
         with gate.explained():
             package, row = service.lock(package.id)
             note = parameters.text(data_dict, "note")
-            never = row.version == 0 and row.status in EDITABLE
-            if not never and row.status != "ditarik":
+            never = row.version == 0
+            if row.status not in ("ditarik", *EDITABLE):
                 raise tk.ValidationError(
                     {"id": [tk._("Tarik dahulu dataset ini sebelum menghapusnya permanen.")]}
                 )

@@ -107,7 +107,7 @@ def satudata_prioritas_set(context: Any, data_dict: dict[str, Any]) -> dict[str,
     if wanted is None:
         raise tk.ValidationError({"data_prioritas": [tk._("Isi true atau false.")]})
     tk.check_access("satudata_prioritas_set", context, {"id": package.id, "data_prioritas": wanted})
-    kriteria = schema.choice(data_dict, "kriteria", KRITERIA_PRIORITAS)
+    kriteria = schema.choice(data_dict, "kriteria", KRITERIA_PRIORITAS) if wanted else ""
     note = schema.text(data_dict, "note")
     if wanted and not kriteria:
         raise tk.ValidationError(

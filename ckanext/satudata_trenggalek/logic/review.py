@@ -312,7 +312,10 @@ def satudata_comment_resolve(context: Any, data_dict: dict[str, Any]) -> dict[st
     package = core.Package.get(comment.package_id) if comment else None
     if comment is None or package is None or not doors.may_see(context, package):
         raise tk.ObjectNotFound(tk._("Komentar itu tidak ada."))
-    tk.check_access("satudata_comment_resolve", context, {"id": package.id, "peran": comment.peran})
+    asked = comments.of_package(package.id, comment.id)
+    assert asked
+    # The thread is settled, whichever of its comments is named.
+    tk.check_access("satudata_comment_resolve", context, {"id": package.id, "peran": asked.peran})
     user = _user(context)
     state = schema.choice(data_dict, "state", ("done", "open"), "done")
     with gate.explained():

@@ -34,6 +34,7 @@ class Facts:
         claim_stale: whether others may take that claim over.
         content_hash: hash of the rows as they are now; None when the content was not read.
         approved_hash: hash that was approved, if any.
+        forwarded_hash: hash that Walidata forwarded to the Pembina, while these check.
         blockers: what stands between the draft and `ajukan`.
         tables: what is wrong with its tables: not the file's, or findings that block.
         waits_for_kegiatan: title of the kegiatan it points to, when that is not published.
@@ -48,6 +49,7 @@ class Facts:
     claim_stale: bool = False
     content_hash: str | None = None
     approved_hash: str | None = None
+    forwarded_hash: str | None = None
     blockers: tuple[Mapping[str, str], ...] = ()
     tables: tuple[Mapping[str, str], ...] = ()
     waits_for_kegiatan: str = ""
@@ -212,6 +214,18 @@ def _terverifikasi_sama(facts: Facts, _actor: Actor, _request: Request) -> None:
         )
 
 
+def _diteruskan_sama(facts: Facts, _actor: Actor, _request: Request) -> None:
+    # A new version of its kegiatan makes another content of it.
+    if facts.forwarded_hash != facts.content_hash:
+        raise Refused(
+            "content_hash",
+            N_(
+                "Isi dataset bukan isi yang diperiksa Walidata. Walidata menariknya dahulu dari"
+                " Pembina Data."
+            ),
+        )
+
+
 def _terbuka(facts: Facts, _actor: Actor, _request: Request) -> None:
     if facts.klasifikasi != "terbuka":
         raise Refused(
@@ -250,6 +264,7 @@ GUARDS = {
     "bukan_prioritas": _bukan_prioritas,
     "checklist": _checklist,
     "content_hash": _content_hash,
+    "diteruskan_sama": _diteruskan_sama,
     "kegiatan_terbit": _kegiatan_terbit,
     "lengkap": _lengkap,
     "pemegang": _pemegang,

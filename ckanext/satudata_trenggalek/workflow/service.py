@@ -118,29 +118,42 @@ def content_hash(package_id: str, row: model.Status) -> str:
     return content.digest(content.canonical(package_id))
 
 
-def waits_for_kegiatan(package: core.Package) -> str:
+def waits_for_kegiatan(package: core.Package, held: Collection[Peran] | None = None) -> str:
     """Title of the kegiatan that the dataset points to, unless it is published.
 
-    That of another organization is told to nobody: it may be a draft again.
+    It may be a draft again: that of another organization is told to nobody, and none to who reads
+    no drafts of this one.
+
+    Args:
+        package: the dataset.
+        held: the peran of who is told; None for the portal itself.
     """
     id_ = kegiatan.of(package)
     found = kegiatan.standing(id_)
     if found and STATUSES[found.status].public:
         return ""
-    if found and found.owner_org != package.owner_org:
+    reads = held is None or {Peran.PRODUSEN_DATA, Peran.WALIDATA}.intersection(held)
+    if found and (found.owner_org != package.owner_org or not reads):
         return kegiatan.unseen()
     return found.title or found.name if found else id_ or ""
 
 
-def facts(package: core.Package, row: model.Status, full: bool = True) -> engine.Facts:
+def facts(
+    package: core.Package,
+    row: model.Status,
+    full: bool = True,
+    held: Collection[Peran] | None = None,
+) -> engine.Facts:
     """What the engine must know.
 
     Args:
         package: the dataset.
         row: its status row.
         full: also read the content: hash, blockers and tables.
+        held: the peran of who is told a refusal; None for the portal itself.
     """
     status = STATUSES[row.status]
+    forwarded = status.name == TRANSITIONS["teruskan_ke_pembina"].target
     return engine.Facts(
         status=row.status,
         state=package.state,
@@ -151,9 +164,21 @@ def facts(package: core.Package, row: model.Status, full: bool = True) -> engine
         claim_stale=row.package_id in stale_claims([(row, package.owner_org)]),
         content_hash=content_hash(package.id, row) if full else None,
         approved_hash=row.content_hash,
+        forwarded_hash=_forwarded(package.id) if full and forwarded else None,
         blockers=tuple(blockers(package)) if full and status.edits else (),
         tables=tuple(tables.blockers({"id": package.id})) if full and not status.edits else (),
-        waits_for_kegiatan=waits_for_kegiatan(package) if full and not status.edits else "",
+        waits_for_kegiatan=waits_for_kegiatan(package, held) if full and not status.edits else "",
+    )
+
+
+def _forwarded(package_id: str) -> str | None:
+    """Hash of the content that Walidata last forwarded to the Pembina."""
+    event = model.Event
+    return core.Session.scalar(
+        sa.select(event.content_hash)
+        .where(event.package_id == package_id, event.event == "teruskan_ke_pembina")
+        .order_by(event.seq.desc())
+        .limit(1)
     )
 
 
@@ -414,12 +439,12 @@ def transition(
         package, row = lock(package_id)
         kegiatan.lock(kegiatan.of(package))
         who = actor(user, package.owner_org)
-        if _made(row, who, name, request, publish_at):
+        if _made(row, who, name, request, publish_at, given):
             core.Session.rollback()
             # Who asks again got no answer: then perhaps the index was not written either.
             reindex(package_id)
             return
-        known = facts(package, row)
+        known = facts(package, row, held=who.peran if user else None)
         with refusals():
             move, as_peran = engine.check(known, who, name, request)
         if move.target == "terbit":
@@ -428,7 +453,7 @@ def transition(
                 if given:
                     message = tk._("Komentar dikirim bersama keputusan pemeriksaan.")
                     raise tk.ValidationError({"comments": [message]})
-                event = _schedule(package, row, who, as_peran, known, publish_at)
+                event = _schedule(package, row, who, as_peran, known, publish_at, request)
                 notices.tell(package, row, event)
                 core.Session.commit()
                 return
@@ -449,13 +474,23 @@ def _made(
     name: str,
     request: engine.Request,
     publish_at: dt.datetime | None,
+    given: Sequence[Mapping[str, str]],
 ) -> bool:
     """Whether the last that happened to the dataset is what the same person asks for again."""
     if name not in TRANSITIONS:
         return False
-    event = model.Event
+    event, status = model.Event, TRANSITIONS[name].target
     of_dataset = sa.select(event).where(event.package_id == row.package_id)
-    last = core.Session.scalar(of_dataset.order_by(event.seq.desc()).limit(1))
+    last, *before = core.Session.scalars(of_dataset.order_by(event.seq.desc()).limit(2)).all() or [
+        None
+    ]
+    if publish_at:
+        if last is None or (last.event, row.publish_at) != ("jadwalkan", publish_at):
+            return False
+        if status == "terbit":
+            name, status = "jadwalkan", "terverifikasi"
+        else:
+            last = before[0] if before else None
     try:
         checklist = engine.parse_checklist(request.checklist)
     except engine.Refused:
@@ -467,12 +502,12 @@ def _made(
         or request.content_hash not in ("", last.content_hash)
     ):
         return False
-    if publish_at:
-        return (last.event, row.publish_at) == ("jadwalkan", publish_at)
+    sent = comments.bodies((last.detail or {}).get("komentar") or ())
     return (
-        (last.event, row.status) == (name, TRANSITIONS[name].target)
+        (last.event, row.status) == (name, status)
         and (last.note or "", last.public_note or "") == (request.note, request.public_note)
         and (last.checklist or {}) == checklist
+        and all(item["body"] in sent for item in given)
     )
 
 
@@ -621,6 +656,10 @@ def set_clock(package: core.Package, row: model.Status) -> None:
     row.due_at = config.kalender().due(row.since, days) if runs and days else None
 
 
+#: What a schedule says that comes with a decision, whose event has the words.
+_NOTHING = engine.Request()
+
+
 def _schedule(
     package: core.Package,
     row: model.Status,
@@ -628,6 +667,7 @@ def _schedule(
     as_peran: Peran | None,
     known: engine.Facts,
     publish_at: dt.datetime,
+    request: engine.Request = _NOTHING,
 ) -> model.Event:
     if row.status != "terverifikasi" or not known.klasifikasi == "terbuka":
         raise tk.ValidationError(
@@ -640,6 +680,9 @@ def _schedule(
         who.name,
         "jadwalkan",
         peran=as_peran.value if as_peran else SISTEM,
+        note=request.note or None,
+        public_note=request.public_note or None,
+        checklist=engine.parse_checklist(request.checklist) or None,
         content_hash=known.content_hash,
         detail={"publish_at": publish_at.isoformat()},
     )

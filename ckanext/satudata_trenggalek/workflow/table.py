@@ -233,7 +233,7 @@ TRANSITIONS: Mapping[str, Transition] = {
             "terverifikasi",
             (_B,),
             sop_step=6,
-            guards=(*_CHECK, "tabel", "kegiatan_terbit"),
+            guards=(*_CHECK, "diteruskan_sama", "tabel", "kegiatan_terbit"),
             effects=("verify",),
             primary=True,
         ),
