@@ -534,11 +534,12 @@ def keep_names(folder: str | os.PathLike[str]) -> None:
 
 #: How long a deleted dataset keeps its files, so that it can be restored with them.
 TRASH_DAYS = 7
-#: Ids of the datasets deleted longer ago. Only drafts are ever deleted; the event says when.
+#: Ids of the datasets deleted longer ago. Only drafts are ever deleted; the event says when, and
+#: what has none (by SQL) keeps its files.
 _TRASH = f"""
     SELECT p.id FROM package p WHERE p.state = 'deleted' AND p.type <> ALL (:ungated)
-      AND NOT EXISTS (SELECT 1 FROM satudata_event e WHERE e.package_id = p.id
-        AND e.event = 'dihapus' AND e.at > now() - interval '{TRASH_DAYS} days')
+      AND (SELECT max(e.at) FROM satudata_event e WHERE e.package_id = p.id
+        AND e.event = 'dihapus') < now() - interval '{TRASH_DAYS} days'
 """
 
 _REFERENCED = """
