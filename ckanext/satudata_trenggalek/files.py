@@ -65,6 +65,8 @@ INLINE = frozenset(
         "text/tab-separated-values",
     }
 )
+#: Content-Security-Policy of all else: opened by itself, no script of it runs.
+SANDBOX = "default-src 'none'; sandbox"
 
 _OOXML = "application/vnd.openxmlformats-officedocument."
 #: extension -> (what the content may be, media type). Other extensions hold what they like.
@@ -717,7 +719,7 @@ def after_request(response: Response) -> Response:
             filename=row.url.rsplit("/")[-1],
         )
         if not inline:
-            response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+            response.headers["Content-Security-Policy"] = SANDBOX
         if row.hash:
             response.set_etag(row.hash)
         if row.last_modified:
