@@ -14,10 +14,12 @@ SELECT current_database() AS main,
                WHERE r.rolname = :'web' AND c.relnamespace = 'public'::regnamespace) AS split \gset
 ALTER DATABASE :"main" OWNER TO :"owner";
 ALTER SCHEMA public OWNER TO :"owner";
+GRANT CONNECT ON DATABASE :"main" TO :"web";
+-- Nobody else has anything to do here, the reader of the DataStore neither.
+REVOKE CONNECT ON DATABASE :"main" FROM PUBLIC;
 -- Whoever may make tables, temporary ones too, can hide ours from the triggers by their names.
 REVOKE CREATE, TEMPORARY ON DATABASE :"main" FROM PUBLIC, :"web";
 REVOKE CREATE ON SCHEMA public FROM PUBLIC, :"web";
-GRANT CONNECT ON DATABASE :"main" TO :"web";
 GRANT USAGE ON SCHEMA public TO :"web";
 ALTER DEFAULT PRIVILEGES FOR ROLE :"owner" IN SCHEMA public
     GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO :"web";

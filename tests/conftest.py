@@ -175,6 +175,7 @@ def doctor(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
 
     monkeypatch.setitem(config, "testing", False)
     monkeypatch.setitem(config, "WTF_CSRF_ENABLED", True)
+    monkeypatch.setitem(config, "ckanext.satudata_trenggalek.calls_per_minute", 600)
     return problems
 
 

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from ckan.lib import files as core_files
 from ckan.lib.plugins import get_permission_labels
 from ckan.lib.redis import is_redis_available
 from ckan.lib.search.common import make_connection
-from ckanext.datastore.backend.postgres import get_read_engine
+from ckan.lib.webassets_tools import get_webassets_path
+from ckanext.datastore.backend.postgres import get_read_engine, get_write_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ckanext.satudata_trenggalek import audit, config, mailing, maintenance, peran, reading
@@ -51,6 +53,14 @@ SETTINGS: dict[str, object] = {
     "ckan.files.owner.cascade_access": [],
     "ckan.files.inline_content_types": [],
     "ckan.locale_default": "id",
+    # Else facets go on counting what was withdrawn.
+    "ckan.search.solr_commit": True,
+    "scheming.dataset_fallback": False,
+    # A header that the browser sends by itself is no token.
+    "apitoken_header_name": "Authorization",
+    "api_token.jwt.algorithm": "HS256",
+    # Core mails each error with the token and the session of who met it.
+    "email_to": "",
     "debug": False,
     "testing": False,
     "WTF_CSRF_ENABLED": True,
@@ -60,6 +70,15 @@ SETTINGS: dict[str, object] = {
     "SESSION_COOKIE_HTTPONLY": True,
     "REMEMBER_COOKIE_HTTPONLY": True,
 }
+_PICTURES = ("image/png", "image/gif", "image/jpeg", "image/webp")
+#: Settings that name some of these, and nothing else: what runs no script in a browser.
+ALLOWED: dict[str, tuple[str, ...]] = {
+    "ckan.upload.user.mimetypes": _PICTURES,
+    "ckan.upload.group.mimetypes": _PICTURES,
+    "ckan.valid_url_schemes": ("http", "https", "ftp"),
+}
+#: Where cookies go: to the portal alone, not to each site of the regency.
+DOMAINS = ("SESSION_COOKIE_DOMAIN", "REMEMBER_COOKIE_DOMAIN")
 #: Cookies that browsers may send with what another site asks for.
 SAMESITE = ("SESSION_COOKIE_SAMESITE", "REMEMBER_COOKIE_SAMESITE")
 #: Cookies that may travel unencrypted.
@@ -71,11 +90,22 @@ SECRETS = (
     "api_token.jwt.encode.secret",
     "api_token.jwt.decode.secret",
 )
+#: Settings that hold a password.
+_PASSWORDS = (
+    "sqlalchemy.url",
+    "ckan.datastore.write_url",
+    "ckan.datastore.read_url",
+    "ckan.redis.url",
+    "solr_password",
+    "smtp.password",
+)
 #: In characters; `openssl rand -hex 24` gives 48.
 MIN_SECRET = 24
 
 #: Plugins that the portal can't do without.
 NEEDED = ("scheming_datasets", "scheming_organizations", "scheming_groups", "datastore")
+#: Plugins that only show what is there.
+HARMLESS = ("datatables_view", "text_view", "image_view", "audio_view", "video_view")
 #: Plugins that open a door, and which.
 HARMFUL = {
     "activity": "keeps copies of datasets that stay readable after a withdrawal",
@@ -132,12 +162,19 @@ def _settings() -> Iterator[str]:
         if isinstance(wanted, list):
             kept = set(wanted) <= set(tk.aslist(value)) if wanted else not value
         else:
-            kept = (tk.asbool(value) if isinstance(wanted, bool) else value) == wanted
+            kept = (tk.asbool(value) if isinstance(wanted, bool) else value or "") == wanted
         if not kept:
             yield f"{key} is {value!r}: set {_line(key, wanted)}"
+    for key, allowed in ALLOWED.items():
+        value = tk.aslist(tk.config.get(key))
+        if not value or not set(value) <= set(allowed):
+            yield f"{key} is {value!r}: set {_line(key, list(allowed))}"
     for key in SAMESITE:
         if (value := tk.config.get(key)) not in ("Lax", "Strict"):
             yield f"{key} is {value!r}: set {_line(key, 'Lax')}"
+    if not config.calls_per_minute():
+        key = "ckanext.satudata_trenggalek.calls_per_minute"
+        yield f"calls are not bounded: set {_line(key, 600)}"
     if "id" not in tk.aslist(tk.config.get("ckan.locales_offered")):
         yield "Indonesian is not offered: set `ckan.locales_offered = id en`"
     if (licences := tk.config.get("licenses_group_url")) and not _local(licences):
@@ -168,12 +205,26 @@ SELECT pg_has_role(:writer, 'MEMBER')
 
 
 def _datastore() -> Iterator[str]:
-    """Whoever reads tables by `ckan.datastore.read_url` can't change them."""
+    """Who reads tables can't change them; neither they nor the writer may change CKAN's own."""
+    key = "ckan.datastore.write_url"
+    owners = roles.owners(core.Session.connection())
+    try:
+        with get_write_engine().connect() as connection:
+            above = roles.above(connection, owners)
+    except SQLAlchemyError as error:
+        yield f"the DataStore is not written ({type(error).__name__}): check `{key}`"
+        return
+    if above:
+        yield (
+            f"the role of {key} has rights over the whole server or the tables of CKAN (as"
+            f" {above[0]}): set `{key}` to the role that serves CKAN"
+        )
     key = "ckan.datastore.read_url"
     writer = sa.make_url(tk.config["ckan.datastore.write_url"]).username
     try:
         with get_read_engine().connect() as connection:
             writes = connection.scalar(sa.text(_READER_WRITES), {"writer": writer})
+            writes = writes or roles.above(connection, owners)
     except SQLAlchemyError as error:
         yield f"the DataStore is not read ({type(error).__name__}): check `{key}`"
         return
@@ -186,15 +237,44 @@ def _datastore() -> Iterator[str]:
 
 def _secrets() -> Iterator[str]:
     for key in SECRETS:
-        value = str(tk.config.get(key) or "")
-        if not value.startswith("file:") and len(value.removeprefix("string:")) < MIN_SECRET:
+        value, kind = str(tk.config.get(key) or ""), "string:" * key.startswith("api_")
+        if path := _key_file(key):
+            value = ""
+            with suppress(OSError):
+                value = path.read_text(errors="replace")
+        elif value.startswith("file:"):
+            value = ""  # core takes it for the secret itself
+        if len(value.removeprefix(kind).strip()) < MIN_SECRET:
             yield (
-                f"{key} can be guessed: set `{key} = {'string:' * key.startswith('api_')}SECRET`"
-                " with a SECRET from `openssl rand -hex 24`"
+                f"{key} can be guessed: set `{key} = {kind}SECRET` with a SECRET from"
+                " `openssl rand -hex 24`"
             )
-    path = Path(tk.config.get("__file__") or "")
-    if path.is_file() and path.stat().st_mode & stat.S_IROTH:
-        yield f"everybody on this machine reads the secrets in {path}: run `chmod o-r {path}`"
+    for path in _secret_files():
+        if path.is_file() and path.stat().st_mode & stat.S_IROTH:
+            yield f"everybody on this machine reads the secrets in {path}: run `chmod o-r {path}`"
+
+
+def _key_file(key: str) -> Path | None:
+    """The file in which a secret lies; core knows such for those of tokens only."""
+    kind, _, name = str(tk.config.get(key) or "").partition(":")
+    return Path(name).absolute() if kind == "file" and key.startswith("api_") else None
+
+
+def _secret_files() -> list[Path]:
+    """Where secrets lie: files of settings, so far as they name one in force, and those of keys."""
+    found = {path for path in map(_key_file, SECRETS) if path}
+    path, known = Path(tk.config.get("__file__") or ""), set[str]()
+    while path.is_file():
+        parser = RawConfigParser(strict=False)
+        parser.read(path)
+        section = dict(parser["app:main"]) if parser.has_section("app:main") else {}
+        named = {key for key in (*SECRETS, *_PASSWORDS) if section.get(key.lower())} - known
+        if named:
+            found.add(path)
+        known |= named
+        kind, _, name = section.get("use", "").partition(":")
+        path = path.parent / (name if kind == "config" else "")
+    return sorted(found)
 
 
 def _near(host: str) -> bool:
@@ -209,6 +289,9 @@ def _near(host: str) -> bool:
 
 def _addresses() -> Iterator[str]:
     address = urlsplit(tk.config["ckan.site_url"])
+    for key in DOMAINS:
+        if (value := tk.config.get(key) or "") not in ("", address.hostname):
+            yield f"other sites are sent the session ({key} is {value!r}): set `{key} = `"
     if address.scheme == "https":
         for key in SECURE:
             if not tk.asbool(tk.config.get(key)):
@@ -227,6 +310,9 @@ def _plugins() -> Iterator[str]:
     for name in NEEDED:
         if not p.plugin_loaded(name):
             yield f"the plugin {name} is off: add it to `ckan.plugins`"
+    for name in named:
+        if name not in (NAME, *NEEDED, *HARMLESS, *HARMFUL):
+            yield f"the plugin {name} is not known to the gate: take it out of `ckan.plugins`"
     for name, door in HARMFUL.items():
         if p.plugin_loaded(name):
             yield f"the plugin {name} {door}: take it out of `ckan.plugins`"
@@ -248,8 +334,30 @@ def _schemas() -> Iterator[str]:
         ("group", "group.yaml"),
     ):
         key, value = f"scheming.{name}_schemas", f"ckanext.satudata_trenggalek.schemas:{file}"
-        if not set(value.split()) <= set(tk.aslist(tk.config.get(key))):
+        # The later of two schemas takes the place of the first.
+        if tk.aslist(tk.config.get(key)) != value.split():
             yield f"datasets are not checked by the schema of {name}: set `{key} = {value}`"
+
+
+def _served(resources: str) -> Iterator[tuple[str, str]]:
+    """Settings and the folders that everybody reads by them, but for that of the storage told."""
+    for path in filter(None, map(str.strip, tk.config.get("extra_public_paths", "").split(","))):
+        yield "extra_public_paths", path
+    for path in tk.config.get("plugin_public_paths", []):
+        yield "ckan.plugins", path
+    yield "ckan.storage_path", f"{tk.config['ckan.storage_path']}/storage"
+    yield "ckan.webassets.path", get_webassets_path()
+    for name in core_files.storages:
+        settings: Any = core_files.get_storage(name).settings
+        # Elsewhere than on this machine a path is none of ours.
+        public = getattr(settings, "public", False) and os.path.isabs(settings.path or "")
+        if public and name != resources:
+            yield f"ckan.files.storage.{name}.path", str(settings.path)
+
+
+def _in(path: str | Path, folder: str | Path) -> bool:
+    """Whether a path leads into a folder."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def _storage() -> Iterator[str]:
@@ -258,20 +366,15 @@ def _storage() -> Iterator[str]:
     if settings.public:
         key = f"ckan.files.storage.{name}.public"
         yield f"everybody reads the files of datasets: set `{key} = false`"
-    folder = Path(getattr(settings, "path", "") or "")
-    served = [
-        *tk.config.get("extra_public_paths", "").split(","),
-        *tk.config.get("plugin_public_paths", []),
-        f"{tk.config['ckan.storage_path']}/storage",
-    ]
-    for path in filter(None, map(str.strip, served)):
-        if folder.is_absolute() and Path(os.path.realpath(folder)).is_relative_to(
-            os.path.realpath(path)
-        ):
-            yield (
-                f"the files of datasets lie in {path}, which is served to everybody:"
-                f" set `ckan.files.storage.{name}.path` to a folder of their own"
-            )
+    folder = Path(settings.path or "")
+    kept = [path for path in (folder, config.anchor_file(), *_secret_files()) if path.is_absolute()]
+    for key, path in _served(name):
+        for what in kept:
+            if _in(what, path) or (what == folder and _in(path, folder)):
+                yield (
+                    f"{path} is served to everybody, and with it {what}:"
+                    f" set `{key}` to another folder"
+                )
     for path in (folder, config.anchor_file()):
         if path.is_absolute() and path.exists() and path.stat().st_mode & stat.S_IRWXO:
             yield f"everybody on this machine reaches {path}: run `chmod o-rwx {path}`"

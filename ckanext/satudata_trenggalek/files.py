@@ -65,6 +65,8 @@ INLINE = frozenset(
         "text/tab-separated-values",
     }
 )
+#: Content-Security-Policy of all else: opened by itself, no script of it runs.
+SANDBOX = "default-src 'none'; sandbox"
 
 _OOXML = "application/vnd.openxmlformats-officedocument."
 #: extension -> (what the content may be, media type). Other extensions hold what they like.
@@ -536,11 +538,12 @@ def keep_names(folder: str | os.PathLike[str]) -> None:
 
 #: How long a deleted dataset keeps its files, so that it can be restored with them.
 TRASH_DAYS = 7
-#: Ids of the datasets deleted longer ago. Only drafts are ever deleted; the event says when.
+#: Ids of the datasets deleted longer ago. Only drafts are ever deleted; the event says when, and
+#: what has none (by SQL) keeps its files.
 _TRASH = f"""
     SELECT p.id FROM package p WHERE p.state = 'deleted' AND p.type <> ALL (:ungated)
-      AND NOT EXISTS (SELECT 1 FROM satudata_event e WHERE e.package_id = p.id
-        AND e.event = 'dihapus' AND e.at > now() - interval '{TRASH_DAYS} days')
+      AND (SELECT max(e.at) FROM satudata_event e WHERE e.package_id = p.id
+        AND e.event = 'dihapus') < now() - interval '{TRASH_DAYS} days'
 """
 
 _REFERENCED = """
@@ -718,7 +721,7 @@ def after_request(response: Response) -> Response:
             filename=row.url.rsplit("/")[-1],
         )
         if not inline:
-            response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
+            response.headers["Content-Security-Policy"] = SANDBOX
         if row.hash:
             response.set_etag(row.hash)
         if row.last_modified:

@@ -35,6 +35,15 @@ def _anchored(world: World) -> None:
     _anchor()
 
 
+@pytest.fixture
+def cluster() -> Any:
+    """The tests' PostgreSQL, for its superuser."""
+    import portal
+
+    home = portal.Portal(Path(os.environ["SATUDATA_HOME"]))
+    return portal.TestPortal(home, os.environ["SATUDATA_TEST_HOME"])
+
+
 def test_every_door_is_closed(doctor: Doctor) -> None:
     assert doctor() == []
 
@@ -88,6 +97,26 @@ OPEN: dict[str, tuple[Any, str]] = {
     "api_token.jwt.decode.secret": (
         "string:", "set `api_token.jwt.decode.secret = string:SECRET`"
     ),
+    **{
+        f"ckan.upload.{whose}.mimetypes": (
+            ["image/png", "image/svg+xml"],
+            f"set `ckan.upload.{whose}.mimetypes = image/png image/gif image/jpeg image/webp`",
+        )
+        for whose in ("user", "group")
+    },
+    "ckan.valid_url_schemes": (
+        ["http", "javascript"], "set `ckan.valid_url_schemes = http https ftp`"
+    ),
+    "SESSION_COOKIE_DOMAIN": (".trenggalekkab.go.id", "set `SESSION_COOKIE_DOMAIN = `"),
+    "REMEMBER_COOKIE_DOMAIN": (".trenggalekkab.go.id", "set `REMEMBER_COOKIE_DOMAIN = `"),
+    "email_to": ("admin@example.go.id", "set `email_to = `"),
+    "ckan.search.solr_commit": (False, "set `ckan.search.solr_commit = true`"),
+    "apitoken_header_name": ("Cookie", "set `apitoken_header_name = Authorization`"),
+    "api_token.jwt.algorithm": ("none", "set `api_token.jwt.algorithm = HS256`"),
+    "ckanext.satudata_trenggalek.calls_per_minute": (
+        0, "set `ckanext.satudata_trenggalek.calls_per_minute = 600`"
+    ),
+    "scheming.dataset_fallback": (True, "set `scheming.dataset_fallback = false`"),
     "ckan.site_url": (
         "http://data.example.go.id", "set `ckan.site_url = https://data.example.go.id`"
     ),
@@ -122,8 +151,74 @@ def test_setting(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, key: str) -> N
 
 def test_every_setting_is_tried() -> None:
     tried = {*OPEN, *examination.SECURE}
-    known = {*examination.SETTINGS, *examination.SAMESITE, *examination.SECRETS}
+    known = {
+        *examination.SETTINGS, *examination.SAMESITE, *examination.SECRETS, *examination.ALLOWED,
+        *examination.DOMAINS,
+    }  # fmt: skip
     assert known <= tried
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((f"ckan.upload.{whose}.mimetypes", value)
+          for whose in ("user", "group") for value in (["*"], [])),
+        ("SESSION_COOKIE_DOMAIN", ".127.0.0.1"),
+        ("SECRET_KEY", "file:/etc/ckan/kunci-yang-cukup-panjang"),
+        ("WTF_CSRF_SECRET_KEY", "file:/etc/ckan/kunci-yang-cukup-panjang"),
+        ("api_token.jwt.decode.secret", "file:/tidak/ada/kunci-yang-cukup-panjang"),
+        ("scheming.dataset_schemas",
+         ["ckanext.satudata_trenggalek.schemas:dataset.yaml",
+          "ckanext.satudata_trenggalek.schemas:kegiatan.yaml",
+          "ckanext.scheming:ckan_dataset.yaml"]),
+        ("ckan.plugins", [NAME, *examination.NEEDED, "oauth2"]),
+    ],
+)  # fmt: skip
+def test_other_value(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, key: str, value: Any) -> None:
+    monkeypatch.setitem(tk.config, key, value)
+    assert [f"`{key}" in problem for problem in doctor()] == [True]
+
+
+@pytest.mark.parametrize("key", ["SESSION_COOKIE_DOMAIN", "REMEMBER_COOKIE_DOMAIN"])
+def test_cookies_of_the_portal_alone(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setitem(tk.config, key, "127.0.0.1")
+    assert doctor() == []
+
+
+@pytest.mark.parametrize("key", ["api_token.jwt.encode.secret", "api_token.jwt.decode.secret"])
+def test_secret_in_a_file(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str
+) -> None:
+    """Its content is what must not be guessed, nor read by others."""
+    path = tmp_path / "kunci"
+    path.write_text("0123456789abcdef" * 3)
+    path.chmod(0o600)
+    monkeypatch.setitem(tk.config, key, f"file:{path}")
+    assert doctor() == []
+    path.chmod(0o644)
+    assert doctor() == [f"everybody on this machine reads the secrets in {path}: run `chmod o-r"
+                        f" {path}`"]  # fmt: skip
+    path.chmod(0o600)
+    path.write_text("x\n" + " " * examination.MIN_SECRET)
+    assert [f"{key} can be guessed" in problem for problem in doctor()] == [True]
+
+
+def test_settings_that_others_use(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file of settings that names the secrets, below the one that CKAN is started with."""
+    top, below = tmp_path / "ckan.ini", tmp_path / "rahasia.ini"
+    top.write_text("[app:main]\nuse = config:rahasia.ini\n")
+    below.write_text("[app:main]\nuse = egg:ckan\nSECRET_KEY = %(kunci)s\n")
+    below.chmod(0o644)
+    monkeypatch.setitem(tk.config, "__file__", str(top))
+    assert doctor() == [f"everybody on this machine reads the secrets in {below}: run `chmod o-r"
+                        f" {below}`"]  # fmt: skip
+    top.write_text(top.read_text() + "SECRET_KEY = ini-yang-berlaku\n")
+    top.chmod(0o600)
+    assert doctor() == []
 
 
 @pytest.mark.parametrize("key", examination.SECURE)
@@ -195,9 +290,48 @@ def test_readable_by_everybody(doctor: Doctor, what: str) -> None:
     assert ["chmod o-r" in problem and str(path) in problem for problem in problems] == [True]
 
 
-def test_served_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tk.config, "extra_public_paths", tk.config["ckan.storage_path"])
-    assert ["which is served to everybody" in problem for problem in doctor()] == [True]
+@pytest.mark.parametrize("key", ["extra_public_paths", "ckan.webassets.path"])
+@pytest.mark.parametrize("what", ["storage", "bytes", "anchors", "settings", "key"])
+def test_served_folder(
+    doctor: Doctor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, what: str
+) -> None:
+    """The folder of what is not for everybody, one above it, or one in it; by another name, too."""
+    secret = tmp_path / "kunci/kunci"
+    secret.parent.mkdir()
+    secret.write_text("0123456789abcdef" * 3)
+    secret.chmod(0o600)
+    monkeypatch.setitem(tk.config, "api_token.jwt.encode.secret", f"file:{secret}")
+    resources = Path(tk.config["ckan.files.storage.resources.path"])
+    ini = tmp_path / "ini/ckan.ini"
+    ini.parent.mkdir()
+    ini.write_text("[app:main]\nSECRET_KEY = 0123456789\n")
+    ini.chmod(0o600)
+    monkeypatch.setitem(tk.config, "__file__", str(ini))
+    served = tmp_path / "lain"
+    served.symlink_to({
+        "storage": resources.parent, "bytes": resources / "ab", "key": secret.parent,
+        "anchors": options.anchor_file().parent, "settings": ini.parent,
+    }[what])  # fmt: skip
+    monkeypatch.setitem(tk.config, key, str(served))
+    problems = [problem for problem in doctor() if f"set `{key}` to another folder" in problem]
+    kept = {"storage": resources, "bytes": resources, "key": secret, "settings": ini,
+            "anchors": options.anchor_file()}[what]  # fmt: skip
+    assert [str(kept) in problem for problem in problems].count(True) == 1
+    assert all("served to everybody" in problem for problem in problems)
+    assert problems == doctor()
+
+
+@pytest.mark.parametrize("path", ["ab", ".", ".."])
+def test_second_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """One that is public, in the folder of the files, or above it."""
+    other = core_files.get_storage("resources")
+    second = type(other)({
+        "type": "ckan:fs", "name": "arsip", "public": True, "initialize": True,
+        "path": str(Path(tk.config["ckan.files.storage.resources.path"]) / path),
+    })  # fmt: skip
+    monkeypatch.setitem(core_files.storages.members, "arsip", second)  # pyright: ignore[reportArgumentType]
+    told = "set `ckan.files.storage.arsip.path` to another folder"
+    assert [told in problem for problem in doctor()] == [True]
 
 
 def test_public_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +370,7 @@ def test_public_storage(doctor: Doctor, monkeypatch: pytest.MonkeyPatch) -> None
     ids=["disabled", "not always", "dropped", "altered", "function dropped", "columns", "when",
          "not deferred", "search_path", "immutable", "strict", "definer", "parallel"],
 )  # fmt: skip
-def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> None:
+def test_trigger(doctor: Doctor, owner: sa.Engine, cluster: Any, broken: str, told: str) -> None:
     core.Session.remove()
     with owner.begin() as connection:
         connection.exec_driver_sql(broken)
@@ -245,11 +379,8 @@ def test_trigger(doctor: Doctor, owner: sa.Engine, broken: str, told: str) -> No
         assert f"{told} is missing or altered: {line}" in doctor()
         if "RETURN true" in broken:
             # As an older version's, where no migration is new.
-            import portal
-
             core.Session.remove()
-            home = portal.Portal(Path(os.environ["SATUDATA_HOME"]))
-            portal.TestPortal(home, os.environ["SATUDATA_TEST_HOME"]).migrate()
+            cluster.migrate()
             assert doctor() == []
     finally:
         core.Session.remove()
@@ -385,6 +516,69 @@ def test_solr_without_the_settings_at_hand(doctor: Doctor, monkeypatch: pytest.M
     monkeypatch.setattr(examination, "_solrconfig", lambda: "")
     (told,) = doctor()
     assert "run this where deploy/solr/solrconfig.xml lies" in told
+
+
+@pytest.mark.parametrize("url", ["write", "read"])
+@pytest.mark.parametrize("how", ["superuser", "owner", "member"])
+def test_role_of_the_datastore(
+    doctor: Doctor,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: sa.Engine,
+    cluster: Any,
+    url: str,
+    how: str,
+) -> None:
+    """Who works there has no rights over the tables of CKAN, or over the server."""
+    key = f"ckan.datastore.{url}_url"
+    name, password = {
+        "superuser": ("postgres", cluster.secrets["postgres"]),
+        "owner": (owner.url.username, owner.url.password),
+        "member": ("penulis", "penulis"),
+    }[how]
+    cluster.sql("CREATE ROLE penulis LOGIN PASSWORD 'penulis'")
+    cluster.sql(f"GRANT {owner.url.username} TO penulis")
+    other = sa.make_url(tk.config[key]).set(username=name, password=password)
+    monkeypatch.setitem(tk.config, key, other.render_as_string(hide_password=False))
+    try:
+        assert [f"set `{key}` to" in problem for problem in doctor()].count(True) == 1
+    finally:
+        # CKAN keeps its connections.
+        cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE usename = 'penulis'")  # fmt: skip
+        cluster.sql("DROP ROLE penulis")
+
+
+def test_nobody_else_connects(cluster: Any) -> None:
+    """A new database lets everybody in, until deploy/roles.sql is run there."""
+    may = "SELECT has_database_privilege('{}', 'kosong', 'CONNECT')"
+    cluster.sql("CREATE DATABASE kosong")
+    try:
+        assert cluster.sql(may.format("datastore")).strip() == "t"
+        cluster.sql((Path(__file__).parents[2] / "deploy/roles.sql").read_text(), "kosong")
+        told = [cluster.sql(may.format(role)).strip() for role in ("datastore", "ckan")]
+        assert told == ["f", "t"]
+    finally:
+        cluster.sql("DROP DATABASE kosong")
+
+
+@pytest.mark.parametrize(
+    "right", ["UPDATE, DELETE ON satudata_event", "SELECT ON package", "UPDATE (title) ON package"]
+)
+def test_right_of_another_role(doctor: Doctor, owner: sa.Engine, right: str) -> None:
+    """Nobody but who serves uses the tables of CKAN."""
+    core.Session.remove()
+    with owner.begin() as connection:
+        connection.exec_driver_sql(f"GRANT {right} TO datastore")
+    try:
+        (problem,) = doctor()
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql(problem.split("`")[1])
+        assert doctor() == []
+    finally:
+        core.Session.remove()
+        with owner.begin() as connection:
+            connection.exec_driver_sql("REVOKE ALL ON ALL TABLES IN SCHEMA public FROM datastore")
 
 
 def test_people(world: World, doctor: Doctor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import ckan.model as core
@@ -283,3 +284,20 @@ def test_address_that_runs_is_refused(
     token = world.call("api_token_create", "admin", user="admin", name="alamat")["token"]
     answer = app.get(path, headers={"Authorization": token})
     assert answer.status_code == 200 and dangers(answer.text) == []
+
+
+@pytest.mark.parametrize(
+    "address", ["/uploads/group/{}", "/en/uploads/group/{}", "/x/../uploads/group/{}"]
+)
+def test_picture_with_a_script(app: CKANTestApp, address: str) -> None:
+    """What was uploaded as a picture of an organization runs nothing, whatever its type."""
+    folder = Path(tk.config["ckan.storage_path"]) / "storage/uploads/group"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("skrip.svg", "skrip.html", "skrip.png"):
+        (folder / name).write_text(f"<svg xmlns='http://www.w3.org/2000/svg'>{PAYLOADS[0]}</svg>")
+        try:
+            answer = app.get(address.format(name))
+            assert answer.status_code == 200
+            assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+        finally:
+            (folder / name).unlink()

@@ -102,6 +102,43 @@ def test_deleted_dataset_after_a_week(world: World, owner: sa.Engine) -> None:
     assert not stored(sha256) and not table(resource)
 
 
+def test_deleted_without_the_actions(world: World, owner: sa.Engine) -> None:
+    """As `ckan dataset delete` does: on the record, and restored with its files for a week."""
+    id_, resource, sha256 = own_draft(world)
+    model.Session.remove()
+    package = model.Package.get(id_)
+    assert package
+    package.delete()
+    model.repo.commit_and_remove()
+    assert history(id_)[-1] == "dihapus"
+    files.empty_trash()
+    assert files.pointer(resource)
+    world.call("package_patch", "produsen_dinkes", id=id_, state="active")
+    world.call("package_delete", "produsen_dinkes", id=id_)
+    assert history(id_).count("dihapus") == 2
+    _before(owner, id_, dt.timedelta(days=files.TRASH_DAYS, minutes=1))
+    files.empty_trash()
+    files.collect(grace_hours=0)
+    assert not stored(sha256)
+
+
+def test_deleted_by_sql(world: World) -> None:
+    """Nobody knows when: its files stay."""
+    id_, resource, _sha256 = own_draft(world)
+    model.Session.execute(
+        sa.text("UPDATE package SET state = 'deleted' WHERE id = :id"), {"id": id_}
+    )
+    model.Session.commit()
+    files.empty_trash()
+    assert files.pointer(resource)
+
+
+def history(id_: str) -> list[str]:
+    """Names of a dataset's events, in their order."""
+    query = sa.text("SELECT event FROM satudata_event WHERE package_id = :id ORDER BY seq")
+    return list(model.Session.scalars(query, {"id": id_}))
+
+
 def _before(owner: sa.Engine, id_: str, age: dt.timedelta) -> None:
     """Let the dataset have been deleted that long ago; only the owner of the record can."""
     with owner.begin() as connection:

@@ -1,4 +1,5 @@
-"""Who may act: each change of it is an event, in the transaction that makes it.
+"""Who may act: each change of it is an event, in the transaction that makes it; and so is a dataset
+that is deleted past the actions.
 
 CKAN lets a sysadmin set another's password or e-mail address and act as them, and whoever makes a
 user an editor gives them a peran. That stays possible, but not unseen: the chain of each
@@ -22,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from ckanext.satudata_trenggalek import gate, model, peran
 from ckanext.satudata_trenggalek.workflow import service
-from ckanext.satudata_trenggalek.workflow.table import SISTEM
+from ckanext.satudata_trenggalek.workflow.table import SISTEM, UNGATED_TYPES
 
 #: Names of the events.
 MEMBERSHIP, ACCOUNT, STATE = "keanggotaan", "akun", "keadaan"
@@ -40,7 +41,9 @@ def _load_before(*_: object) -> None:
     """For a listener that makes SQLAlchemy load the value that is about to be replaced."""
 
 
-for _attribute in (core.Member.state, core.Member.capacity, core.Group.state):
+for _attribute in (
+    core.Member.state, core.Member.capacity, core.Group.state, core.Package.state
+):  # fmt: skip
     event.listen(_attribute, "set", _load_before, active_history=True)
 
 
@@ -152,8 +155,29 @@ def _record(session: Session, _context: object) -> None:
             _write(session, chain, name, detail)
 
 
-def _write(session: Session, chain: str, name: str, detail: dict[str, Any]) -> None:
-    row = service.next_event(chain, _actor(), name, detail=detail)
+@event.listens_for(core.Session, "after_flush")
+def _deleted(session: Session, _context: object) -> None:
+    """Datasets deleted as `ckan dataset delete` does; the actions have recorded it before.
+
+    It is a draft: the triggers let nothing else be deleted.
+    """
+    for row in session.dirty:
+        if (
+            isinstance(row, core.Package)
+            and row.type not in UNGATED_TYPES
+            and row.state == core.State.DELETED != _before(row, "state")
+            and not session.scalar(_RECORDED, {"id": row.id})
+        ):
+            _write(session, row.id, "dihapus", from_status="draf", to_status="draf")
+
+
+_RECORDED = sa.text("SELECT satudata_event_now(:id, ARRAY['dihapus'])")
+
+
+def _write(
+    session: Session, chain: str, name: str, detail: dict[str, Any] | None = None, **fields: Any
+) -> None:
+    row = service.next_event(chain, _actor(), name, detail=detail, **fields)
     # Not through the session, which is in its flush.
     columns = model.Event.__table__.columns.keys()
     values = {column: getattr(row, column) for column in columns if column != "xid"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import posixpath
 import re
 import time
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ import sqlalchemy as sa
 from flask import Response
 from redis.connection import parse_url
 
-from ckanext.satudata_trenggalek import config, model
+from ckanext.satudata_trenggalek import config, files, model
 from ckanext.satudata_trenggalek.doors import (
     PREFIX,
     may_see,
@@ -219,6 +220,8 @@ _POLICY = (
     "img-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self';"
     " frame-ancestors 'self'"
 )
+#: What people uploaded as pictures; core serves it as it is.
+_UPLOADS = "/uploads/"
 
 
 #: The same for everybody.
@@ -234,7 +237,9 @@ def headers(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     # Addresses of drafts are not for others. Not `no-referrer`: a form would then tell no origin.
     response.headers["Referrer-Policy"] = "same-origin"
-    if response.mimetype == "text/html":
+    if posixpath.normpath(flask.request.path).startswith(_UPLOADS):
+        response.headers["Content-Security-Policy"] = files.SANDBOX
+    elif response.mimetype == "text/html":
         response.headers.setdefault("Content-Security-Policy", _POLICY)
         response.headers.setdefault("X-Frame-Options", "SAMEORIGIN")
     if seconds := flask.g.get("satudata_retry_after"):

@@ -14,17 +14,18 @@ from ckanext.satudata_trenggalek.model import ddl
 #: What to run instead is told for each; `{role}` is the role that serves.
 _OWN = "make another role their owner (docs/operations.md, “Two database roles”)"
 
+#: Whoever the present role is or may become, with rights over the server or as one of `:owners`.
+_ABOVE = """
+SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')
+   AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+        OR rolname IN ('pg_write_all_data', 'pg_write_server_files', 'pg_execute_server_program')
+        OR rolname = ANY (:owners))
+ ORDER BY 1
+"""
+
 #: Query of the present role -> what it may (`{0}` is the number of rows, `{1}` the first), remedy.
 #: `{first}` is that first row, too.
 _EXCESS: tuple[tuple[str, str, str], ...] = (
-    (
-        "SELECT rolname FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')"
-        " AND (rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls"
-        "      OR rolname IN ('pg_write_all_data', 'pg_write_server_files',"
-        "                     'pg_execute_server_program'))",
-        "has rights over the whole server (as {1})",
-        "`ALTER ROLE {role} NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS`",
-    ),
     (
         "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace"
         " AND relkind IN ('r', 'p', 'v', 'S') AND pg_has_role(relowner, 'MEMBER') ORDER BY 1",
@@ -69,16 +70,39 @@ _EXCESS: tuple[tuple[str, str, str], ...] = (
     ),
 )
 
-#: Tables that whoever reaches the database may read or change, the reader of the DataStore too.
+#: Who else may read or change tables (their owner and superusers may in any case), how many of
+#: them, and the first.
 _OPEN = """
-SELECT c.oid::regclass::text FROM pg_class c
+SELECT CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END,
+       count(*), min(c.oid::regclass::text)
+  FROM pg_class c CROSS JOIN LATERAL (
+    SELECT grantee FROM aclexplode(c.relacl)
+    UNION SELECT grantee FROM pg_attribute a, aclexplode(a.attacl) WHERE a.attrelid = c.oid) g
  WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
-   AND (EXISTS (SELECT 1 FROM aclexplode(c.relacl) WHERE grantee = 0)
-        OR EXISTS (SELECT 1 FROM pg_attribute a, aclexplode(a.attacl)
-                   WHERE a.attrelid = c.oid AND grantee = 0))
+   AND g.grantee NOT IN (c.relowner, current_user::regrole)
+   AND NOT EXISTS (SELECT 1 FROM pg_roles WHERE oid = g.grantee AND rolsuper)
    AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
- ORDER BY 1
+ GROUP BY 1 ORDER BY 1
 """
+
+
+def owners(connection: Connection) -> list[str]:
+    """Names of the roles that own the tables of this database."""
+    query = (
+        "SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class"
+        " WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
+    )
+    return list(connection.scalars(sa.text(query)))
+
+
+def above(connection: Connection, owners: list[str]) -> list[str]:
+    """The roles by which that of this connection has rights over the server, or is an owner.
+
+    Args:
+        connection: to any database.
+        owners: names of the roles that own what it may not touch.
+    """
+    return list(connection.scalars(sa.text(_ABOVE), {"owners": owners}))
 
 
 def excess(connection: Connection) -> list[str]:
@@ -94,16 +118,22 @@ def excess(connection: Connection) -> list[str]:
         )
     ).one()
     found = []
+    if names := above(connection, []):
+        found.append(
+            f"the role {role} that serves CKAN has rights over the whole server (as {names[0]}):"
+            f" `ALTER ROLE {role} NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS`"
+        )
     for query, what, remedy in _EXCESS:
         names = list(connection.scalars(sa.text(query)))
         if names:
             told = what.format(len(names), names[0])
             cure = remedy.format(role=role, schema=schema, database=database, first=names[0])
             found.append(f"the role {role} that serves CKAN {told}: {cure}")
-    if tables := list(connection.scalars(sa.text(_OPEN))):
+    for other, count, first in connection.execute(sa.text(_OPEN)):
+        who = "everybody who reaches the database" if other == "PUBLIC" else f"the role {other}"
         found.append(
-            f"everybody who reaches the database may use {len(tables)} tables ({tables[0]}, ...):"
-            f" `REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM PUBLIC`"
+            f"{who} may use {count} tables ({first}, ...):"
+            f" `REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {other}`"
         )
     for table, columns in ddl.RECORDS.items():
         may = connection.scalar(
