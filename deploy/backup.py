@@ -12,6 +12,7 @@ from __future__ import annotations
 import configparser
 import contextlib
 import datetime as dt
+import errno
 import gzip
 import hashlib
 import io
@@ -19,6 +20,7 @@ import json
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tarfile
 import tempfile
@@ -269,7 +271,7 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
             archive.add(DUMPS["datastore"], datastore)
         # The file has all anchors of the snapshot when no run is between database and file.
         now.execute("SELECT pg_advisory_lock(%s)", (ANCHORING,))
-        text = portal.anchors.read_text() if portal.anchors.exists() else ""
+        text = _anchors(portal)
         now.execute("SELECT pg_advisory_unlock(%s)", (ANCHORING,))
         archive.add_text("anchor.jsonl", "".join(text.splitlines(keepends=True)[:anchors]))
         # What signs tokens and sessions; the other secrets are passwords of the servers here.
@@ -279,6 +281,17 @@ def _collect(portal: Installation, archive: Archive, scratch: Path) -> list[str]
                 archive.add_text(path.name, path.read_text())
         say("Copying the files")
         return _add_storage(portal.data / "storage", archive, wanted)
+
+
+def _anchors(portal: Installation) -> str:
+    """The file of anchors, which an installation has none of until the first."""
+    with contextlib.suppress(FileNotFoundError), portal.opened(portal.data) as folder:
+        stream = _own_file(portal.anchors.name, folder)
+        if stream is None:
+            raise Problem(f"{portal.anchors} is a link or no file: put the file back, run again.")
+        with stream:
+            return stream.read().decode()
+    return ""
 
 
 def _login(portal: Installation, database: str) -> tuple[str, str]:
@@ -362,21 +375,41 @@ def _add_storage(storage: Path, archive: Archive, wanted: set[str]) -> list[str]
         wanted: SHA-256 of the content that datasets have.
 
     Returns:
-        what of it is missing or damaged.
+        what of it is missing, damaged or left out: links, and what else is no file of its own.
     """
     problems, missing = [], set(wanted)
-    for path in sorted(storage.rglob("*")):
-        name = path.relative_to(storage).as_posix()
-        if name.startswith(tuple(f"{folder}/" for folder in TRANSIENT)):
-            continue
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError), path.open("rb") as stream:
-            sha256 = archive.add(f"storage/{name}", stream)
-            if path.name in missing:
-                missing.discard(path.name)
-                if sha256 != path.name:
-                    problems.append(f"the content {path.name} is damaged in the storage")
+    for top, folders, names, handle in os.fwalk(storage):
+        links = [name for name in folders if os.path.islink(os.path.join(top, name))]
+        for name in sorted([*names, *links]):
+            path = (Path(top) / name).relative_to(storage).as_posix()
+            if path.startswith(tuple(f"{folder}/" for folder in TRANSIENT)):
+                continue
+            with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as stack:
+                stream = _own_file(name, handle)
+                if stream is None:
+                    problems.append(f"{path} in the storage is a link or no file: left out")
+                    continue
+                sha256 = archive.add(f"storage/{path}", stack.enter_context(stream))
+                if name in missing:
+                    missing.discard(name)
+                    if sha256 != name:
+                        problems.append(f"the content {name} is damaged in the storage")
     problems += [f"the content {sha256} is missing in the storage" for sha256 in sorted(missing)]
     return problems
+
+
+def _own_file(name: str, folder: int) -> IO[bytes] | None:
+    """Opens a file to read; None for what the service user may have put in place of one."""
+    try:
+        handle = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        return None
+    return os.fdopen(handle, "rb")
 
 
 # The way back
@@ -519,7 +552,8 @@ def _place(portal: Installation, unpacked: Path, content: bool) -> None:
         for above in reversed(name.parents):
             if not (storage / above).is_dir():
                 portal.give(storage / above)
-        path.replace(goal)
+        with portal.opened(goal.parent) as folder:
+            os.replace(path, goal.name, dst_dir_fd=folder)
 
 
 def _whole(path: Path) -> bool:
@@ -630,7 +664,6 @@ def _swap(portal: Installation) -> None:
 def _settle(portal: Installation, kept: dict[str, str]) -> None:
     """Puts key, accounts and anchors in their place, and forgets what Redis and Solr hold."""
     portal.save("secrets.json", portal.secrets | {"key": json.loads(kept["secrets.json"])["key"]})
-    os.chown(portal.home / "secrets.json", os.getuid(), os.getgid())
     if "akun.json" in kept:
         akun = json.loads(kept["akun.json"]) | {"url": portal.url}
         portal.write(portal.akun, json.dumps(akun, indent=1) + "\n")

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from processes import (
     Problem,
@@ -23,6 +23,7 @@ from processes import (
     boot_id,
     gist,
     group_members,
+    owner_of,
     port_is_free,
     say,
     started_at,
@@ -32,6 +33,8 @@ from processes import (
 BIN = Path(sys.executable).parent
 SERVICE_USER = "satudata"
 SERVICES = ("postgresql", "redis", "solr", "mail", "ckan", "worker", "schedule")
+#: What `save` writes, beside the pid files.
+STATE = ("secrets.json", "ports.json", "state.json")
 
 
 class Home:
@@ -65,10 +68,43 @@ class Home:
         self.home.mkdir(exist_ok=True)
         for folder in (self.data, self.logs, self.run, self.tmp):
             folder.mkdir(exist_ok=True)
+        # Errors that a server logs quote what is not published.
+        self.logs.chmod(0o700)
+        for path in self.logs.iterdir():
+            path.chmod(0o600)
+        for path in (*(self.home / name for name in STATE), *self.run.glob("*.pid")):
+            if path.exists():
+                os.chown(path, os.getuid(), os.getgid())
         for folder in (self.data, self.tmp, self.mails, self.data / "storage", self.data / "redis"):
             self.give(folder)
         for folder in ("resources", "storage", "webassets"):
             self.give(self.data / "storage" / folder)
+
+    @contextlib.contextmanager
+    def opened(self, folder: Path) -> Iterator[int]:
+        """Opens a folder of the home to work in; no link of a service is followed on the way.
+
+        What lies in the home itself is the caller's, all below may be the service user's, who
+        must not choose where root writes.
+
+        Raises:
+            Problem: a link is in the way.
+        """
+        first, *below = folder.relative_to(self.home).parts or (".",)
+        flags = os.O_RDONLY | os.O_DIRECTORY
+        with contextlib.ExitStack() as stack:
+            handle = os.open(self.home / first, flags)
+            stack.callback(os.close, handle)
+            for name in below:
+                try:
+                    handle = os.open(name, flags | os.O_NOFOLLOW, dir_fd=handle)
+                except NotADirectoryError as error:
+                    raise Problem(
+                        f"{folder} is no folder of its own, {name} may be a link: remove that,"
+                        " then run again."
+                    ) from error
+                stack.callback(os.close, handle)
+            yield handle
 
     def give(self, path: Path) -> None:
         """Makes a folder of the service user that nobody else reads.
@@ -76,18 +112,42 @@ class Home:
         Tests write into the same folders as the services, under another user when root runs
         them: the group is inherited and may write.
         """
-        path.mkdir(exist_ok=True)
-        os.chown(path, self.user.pw_uid, self.user.pw_gid)
-        path.chmod(0o2770)
+        with self.opened(path.parent) as above, contextlib.suppress(FileExistsError):
+            os.mkdir(path.name, dir_fd=above)
+        with self.opened(path) as folder:
+            os.fchown(folder, self.user.pw_uid, self.user.pw_gid)
+            os.fchmod(folder, 0o2770)
 
-    def write(self, path: Path, text: str) -> None:
-        """Writes a file that only the service user reads (mode 600), whole or not at all."""
-        part = path.with_name(path.name + ".part")
-        part.unlink(missing_ok=True)
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-        os.chown(part, self.user.pw_uid, self.user.pw_gid)
-        part.replace(path)
+    def write(self, path: Path, text: str, uid: int | None = None, gid: int | None = None) -> None:
+        """Writes a file that only its owner reads (mode 600), whole or not at all.
+
+        Args:
+            path: in the home, or below a folder that was given to the service user.
+            text: its content.
+            uid: its owner, else the service user.
+            gid: its group, else that of the service user.
+        """
+        part = path.name + ".part"
+        with self.opened(path.parent) as folder:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part, dir_fd=folder)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(part, flags, 0o600, dir_fd=folder), "w") as file:
+                file.write(text)
+                os.fchown(
+                    file.fileno(),
+                    self.user.pw_uid if uid is None else uid,
+                    self.user.pw_gid if gid is None else gid,
+                )
+            os.replace(part, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def taken(self, path: Path) -> str:
+        """The content of a file that the service user made, read with the rights of that user.
+
+        Raises:
+            Problem: it can't be read.
+        """
+        return self.call("/bin/cat", path)
 
     def load(self, name: str) -> dict[str, Any]:
         try:
@@ -96,7 +156,9 @@ class Home:
             return {}
 
     def save(self, name: str, content: dict[str, Any]) -> None:
-        self.write(self.home / name, json.dumps(content, indent=1) + "\n")
+        """Writes what only the caller reads and changes: it says what is started and ended."""
+        text = json.dumps(content, indent=1) + "\n"
+        self.write(self.home / name, text, os.getuid(), os.getgid())
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -106,7 +168,6 @@ class Home:
             if name not in known:
                 known[name] = secrets.token_hex(24)
                 self.save("secrets.json", known)
-                os.chown(self.home / "secrets.json", os.getuid(), os.getgid())
         return known
 
     @contextlib.contextmanager
@@ -204,8 +265,9 @@ class Home:
             **self.identity,
         )
         if done.returncode:
-            with (self.logs / "setup.log").open("a") as log:
-                log.write(f"$ {' '.join(map(str, argv[:4]))}\n{done.stdout}{done.stderr}\n")
+            said = f"$ {' '.join(map(str, argv[:4]))}\n{done.stdout}{done.stderr}\n"
+            with self.log("setup") as log:
+                log.write(said.encode())
             words = [str(part) for part in argv[1:] if part not in ("-c", self.ini)]
             what = " ".join([Path(str(argv[0])).name, *words[:2]])
             raise Problem(
@@ -218,11 +280,14 @@ class Home:
         return self.call(BIN / "ckan", "-c", self.ini, *args)
 
     def alive(self, name: str) -> int | None:
-        """The pid of a service of ours that lives, known by pid file and start time."""
+        """The pid of a service of ours that lives, known by pid file, start time and user."""
         record = self.load(f"run/{name}.pid")
         if not record or record["boot"] != boot_id():
             return None
-        return record["pid"] if started_at(record["pid"]) == record["started"] else None
+        # The tests themselves are the caller's.
+        uid = self.user.pw_uid if name in SERVICES else os.getuid()
+        ours = started_at(record["pid"]) == record["started"] and owner_of(record["pid"]) == uid
+        return record["pid"] if ours else None
 
     def stop(self, *names: str) -> None:
         """Stops services and what they left behind; a service that is not there is no error."""
@@ -278,11 +343,16 @@ class Home:
                     )
                 time.sleep(0.1)  # no server tells when it is ready
 
+    def log(self, name: str) -> IO[bytes]:
+        """Opens a log to add to."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        return os.fdopen(os.open(self.logs / f"{name}.log", flags, 0o600), "ab")
+
     def spawn(self, service: Service) -> subprocess.Popen[Any]:
         path = self.logs / f"{service.name}.log"
         if path.exists() and path.stat().st_size > 20_000_000:
             path.replace(path.with_suffix(".log.1"))
-        with path.open("ab") as log:
+        with self.log(service.name) as log:
             process = subprocess.Popen(
                 service.argv,
                 stdin=subprocess.DEVNULL,

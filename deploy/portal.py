@@ -42,7 +42,7 @@ class Portal(Installation):
             self.choose_ports()
             fingerprint = self.fingerprint()
             if self.load("state.json").get("fingerprint") != fingerprint:
-                self.stop("ckan", "worker", "schedule")
+                self.stop("ckan", "worker", "schedule", "postgresql")
             if not all(self.alive(name) for name in SERVICES):
                 self.start(self.postgresql(), self.redis(), self.solr(), self.mail())
             if self.load("state.json").get("fingerprint") != fingerprint:
@@ -61,7 +61,7 @@ class Portal(Installation):
         say("Seeding the demo")
         part = self.tmp / "akun.json"
         self.ckan("satudata", "demo", "--akun", part)
-        self.write(self.akun, part.read_text())
+        self.write(self.akun, self.taken(part))
         part.unlink()
 
     def report(self) -> None:

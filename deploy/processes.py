@@ -43,6 +43,14 @@ def started_at(pid: int) -> int | None:
     return None if fields[0] in "ZX" else int(fields[19])
 
 
+def owner_of(pid: int) -> int | None:
+    """The user id that a process runs under."""
+    try:
+        return Path(f"/proc/{pid}").stat().st_uid
+    except FileNotFoundError:
+        return None
+
+
 def group_members(pgid: int, uid: int) -> list[int]:
     """Living processes of a user in a process group."""
     found = []

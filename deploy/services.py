@@ -22,6 +22,14 @@ CODE = Path(os.environ.get("SATUDATA_CODE", ROOT))
 #: of results would tell.
 SIMILARITY = '<similarity class="solr.BooleanSimilarityFactory"/>'
 
+#: PostgreSQL logs what failed (message and SQLSTATE), not the statement: its values may be a draft
+#: or a password. docker/compose.yaml sets the same.
+LOGGING = {
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_line_prefix": "%m [%p] %e ",
+}
+
 #: Role of PostgreSQL -> its password in `secrets.json`.
 ROLES = {"ckan_owner": "owner", "ckan": "ckan", "datastore": "datastore", "postgres": "postgres"}
 #: Database -> the role that owns it, and that works in it.
@@ -73,6 +81,7 @@ class Installation(Home):
             # A backup locks every table, and the DataStore has one for each tabular file.
             "max_locks_per_transaction": 512,
             "timezone": "UTC",
+            **LOGGING,
         }
         if self.test:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -82,7 +91,8 @@ class Installation(Home):
             + [part for key, value in settings.items() for part in ("-c", f"{key}={value}")],
             ready=lambda: (
                 not subprocess.run(
-                    [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(settings["port"])]
+                    [binaries / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(settings["port"])],
+                    **self.identity,
                 ).returncode
             ),
         )
@@ -97,7 +107,7 @@ class Installation(Home):
         safe = {"PGOPTIONS": "-c search_path=pg_catalog"} if role == "postgres" else {}
         return self.call(
             postgresql_bin() / "psql", "-h", "127.0.0.1", "-p", self.ports["postgresql"],
-            "-U", role, "-qtAX", "-v", "ON_ERROR_STOP=1", database,
+            "-U", role, "-qtAX", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", database,
             stdin=statements, PGPASSWORD=self.secrets[ROLES[role]], **safe,
         )  # fmt: skip
 
@@ -297,14 +307,15 @@ class Installation(Home):
         """Writes ckan.ini the way a production install does: generate, then config-tool."""
         from ckan.lib import config_tool
 
-        part = self.tmp / "ckan.ini"
+        part, new = self.tmp / "ckan.ini", self.home / "ckan.ini.new"
         part.unlink(missing_ok=True)
         self.call(BIN / "ckan", "generate", "config", part)
-        config_tool.config_edit_using_merge_file(str(part), str(CODE / "deploy/options.ini"))
-        local = [f"{key} = {value}" for key, value in self.local_settings().items()]
-        config_tool.config_edit_using_option_strings(str(part), local, "app:main")
-        self.write(self.ini, part.read_text())
+        self.write(new, self.taken(part))
         part.unlink()
+        config_tool.config_edit_using_merge_file(str(new), str(CODE / "deploy/options.ini"))
+        local = [f"{key} = {value}" for key, value in self.local_settings().items()]
+        config_tool.config_edit_using_option_strings(str(new), local, "app:main")
+        new.replace(self.ini)
 
     def fingerprint(self) -> str:
         """Changes with code, settings or addresses: then CKAN is set up and started anew."""

@@ -573,6 +573,11 @@ def empty_trash() -> int:
         ).rowcount
 
 
+def _remove(store: fk.Storage, where: files.Location) -> bool:
+    """Remove an object, which the settings let nobody else do (`disabled_capabilities`)."""
+    return store.manager.remove(files.FileData(where), {})
+
+
 def collect(grace_hours: float = 24) -> int:
     """Remove content that no resource and no publication of an existing dataset points to.
 
@@ -601,7 +606,7 @@ def collect(grace_hours: float = 24) -> int:
             except FileNotFoundError:
                 continue
         if is_part:
-            removed += store.remove(files.FileData(where))
+            removed += _remove(store, where)
             continue
         with model.meta.engine.begin() as connection:
             # An upload of the same bytes holds the lock until its pointer is committed.
@@ -616,7 +621,7 @@ def collect(grace_hours: float = 24) -> int:
                 sa.text(f"SELECT :sha256 IN ({_REFERENCED})"), {"sha256": sha256}
             )
             if free and not used:
-                removed += store.remove(files.FileData(where))
+                removed += _remove(store, where)
     return removed
 
 

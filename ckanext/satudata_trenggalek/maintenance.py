@@ -127,6 +127,9 @@ def reconcile(fix: bool) -> list[str]:
             if fix:
                 service.reindex(id_)
     for id_ in shown:
+        # A dataset that was made since the database was read is judged the next time.
+        if core.Session.scalar(sa.select(package.id).where(package.id == id_)):
+            continue
         problems.append(f"dataset {id_}: in the index, not in the database")
         if fix:
             search_clear(id_)

@@ -15,8 +15,10 @@ import ckan.plugins.toolkit as tk
 import pytest
 import sqlalchemy as sa
 from ckan import model
+from ckan.cli.file import storage as file_commands
 from ckan.lib import files as core_files
 from ckan.tests import factories
+from click.testing import CliRunner
 from sqlalchemy.exc import IntegrityError
 from werkzeug.datastructures import FileStorage
 
@@ -32,7 +34,7 @@ CSV = b"kode,nama\n001,Panggul\n"
 def empty_storage() -> None:
     store = files.storage()
     for name in list(store.scan()):
-        store.remove(core_files.FileData(core_files.Location(name)))
+        files._remove(store, core_files.Location(name))
 
 
 @pytest.fixture
@@ -312,6 +314,18 @@ def test_collect_removes_only_what_nothing_points_to(call: Call, dataset: str) -
         old = time.time() - 25 * 3600
         os.utime(store.full_path(core_files.Location(name)), (old, old))
     assert files.collect() == 2
+    assert stored() == [files.location(sha256(CSV))]
+
+
+def test_no_command_of_ckan_removes_content(call: Call, dataset: str) -> None:
+    """It counts what is published among what is not registered."""
+    call("resource_create", package_id=dataset, upload=file())
+    name = tk.config["ckan.files.default_storages.resource"]
+    for args in (
+        ["remove-files", "-s", name, "--remove-not-registered"],
+        ["transfer", "-r", name, name],
+    ):
+        CliRunner().invoke(file_commands, args)
     assert stored() == [files.location(sha256(CSV))]
 
 

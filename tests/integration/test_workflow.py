@@ -470,6 +470,23 @@ def test_published_data_missing_from_solr_is_repaired(world: World) -> None:
     assert public_count(world, id_) == 1
 
 
+def test_a_dataset_made_while_reconciling_stays_in_the_index(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the database was read, before Solr is."""
+    documents, made = maintenance._documents, []
+
+    def meanwhile(*filters: str, fields: str) -> Any:
+        if not made:
+            made.append(world.at("draf")["id"])
+        return documents(*filters, fields=fields)
+
+    monkeypatch.setattr(maintenance, "_documents", meanwhile)
+    problems = maintenance.reconcile(fix=True)
+    assert not any(made[0] in problem for problem in problems)
+    assert made[0] in maintenance._indexed()
+
+
 def test_a_failure_before_the_commit_leaves_everything(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

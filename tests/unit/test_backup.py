@@ -141,6 +141,54 @@ def test_foreign_archive(tmp_path: Path, what: str) -> None:
         backup.read(_foreign(what, tmp_path / "a"))
 
 
+# --- links in the storage --------------------------------------------------------------------
+
+
+def test_no_link_of_the_storage_is_followed(tmp_path: Path) -> None:
+    """The service user makes them, and root reads and writes."""
+    storage, secret = tmp_path / "storage", tmp_path / "rahasia"
+    (storage / "uploads").mkdir(parents=True)
+    (storage / "uploads/logo.png").write_bytes(b"logo")
+    (storage / "webassets").symlink_to(tmp_path)
+    secret.mkdir()
+    (secret / "kunci").write_bytes(b"kunci")
+    (storage / "uploads/kunci").symlink_to(secret / "kunci")
+    (storage / "uploads/semua").symlink_to(secret)
+    os.mkfifo(storage / "uploads/pipa")
+    archive = backup.Archive(io.BytesIO())
+    problems = backup._add_storage(storage, archive, set())
+    assert list(archive.members) == ["storage/uploads/logo.png"]
+    assert problems == [
+        f"{name} in the storage is a link or no file: left out"
+        for name in ("webassets", "uploads/kunci", "uploads/pipa", "uploads/semua")
+    ]
+
+
+def test_anchors_are_read_through_no_link(home: Path) -> None:
+    installation = portal.Portal(home)
+    installation.prepare()
+    assert backup._anchors(installation) == ""
+    installation.anchors.write_text("{}\n")
+    assert backup._anchors(installation) == "{}\n"
+    installation.anchors.unlink()
+    installation.anchors.symlink_to("/etc/passwd")
+    with pytest.raises(Problem, match="is a link or no file"):
+        backup._anchors(installation)
+
+
+def test_nothing_is_restored_through_a_link(home: Path) -> None:
+    installation = portal.Portal(home)
+    installation.prepare()
+    away = home / "milik-root"
+    away.mkdir()
+    (installation.data / "storage/uploads").symlink_to(away)
+    (home / "restore/uploads").mkdir(parents=True)
+    (home / "restore/uploads/profile.sh").write_bytes(b"id")
+    with pytest.raises(Problem, match="uploads may be a link: remove that"):
+        backup._place(installation, home / "restore", content=False)
+    assert not list(away.iterdir())
+
+
 # --- in front of both commands ---------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ That it starts everything is what every other test stands on.
 from __future__ import annotations
 
 import configparser
+import contextlib
 import os
 import re
 import shutil
@@ -63,6 +64,10 @@ def run(home: Path, *args: str) -> subprocess.CompletedProcess[str]:
         text=True,
         stdin=subprocess.DEVNULL,
     )
+
+
+#: Whoever is not root can't do more than the services.
+as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 
 def shell(name: str, script: str) -> Service:
@@ -202,6 +207,125 @@ def test_service_that_dies_at_start(installation: portal.Portal) -> None:
     assert not (installation.run / "solr.pid").exists()
 
 
+@as_root
+def test_process_of_another_user_is_no_service_of_ours(installation: portal.Portal) -> None:
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
+        installation.remember("redis", stranger.pid)
+        assert installation.alive("redis") is None
+        installation.stop("redis")
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_services_say_neither_what_is_ours_nor_where_it_listens(
+    installation: portal.Portal,
+) -> None:
+    """Pid files, ports and state are the caller's, also where they were not."""
+    names = ("run/redis.pid", "ports.json", "state.json")
+    for name in names:
+        installation.write(installation.home / name, "{}")
+    installation.prepare()
+    for name in names:
+        assert (installation.home / name).stat().st_uid == os.getuid()
+        installation.save(name, {})
+        assert (installation.home / name).stat().st_uid == os.getuid()
+        assert mode(installation.home / name) == 0o600
+
+
+def test_logs_are_read_by_the_operator_alone(installation: portal.Portal) -> None:
+    old = installation.logs / "postgresql.log"
+    old.write_text("judul sebuah draf\n")
+    old.chmod(0o644)
+    installation.logs.chmod(0o755)
+    installation.prepare()
+    installation.start(shell("redis", "exec sleep 60"))
+    with pytest.raises(Problem, match="sh exit 1 failed"):
+        installation.call("/bin/sh", "-c", "exit 1")
+    assert mode(installation.logs) == 0o700
+    assert {path.name: mode(path) for path in installation.logs.iterdir()} == {
+        "postgresql.log": 0o600, "redis.log": 0o600, "setup.log": 0o600,
+    }  # fmt: skip
+
+
+# --- links of the service user --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["data/redis", "data/storage", "data/storage/resources", "data/solr", "data/solr/ckan/conf"],
+)
+def test_no_folder_is_taken_through_a_link(installation: portal.Portal, name: str) -> None:
+    target, link = installation.home / "milik-root", installation.home / name
+    target.mkdir(mode=0o700)
+    before = target.stat()
+    link.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(link, ignore_errors=True)
+    link.symlink_to(target)
+    with pytest.raises(Problem, match="is no folder of its own"):
+        installation.prepare()
+        installation.choose_ports()
+        installation.write(link / "synonyms.txt", "")
+    now = target.stat()
+    assert (now.st_uid, now.st_mode) == (before.st_uid, before.st_mode)
+    assert not list(target.iterdir())
+
+
+def test_no_file_is_written_through_a_link(installation: portal.Portal) -> None:
+    target = installation.home / "milik-root"
+    target.write_text("utuh")
+    for name in ("anchor.jsonl", "anchor.jsonl.part"):
+        (installation.data / name).symlink_to(target)
+    installation.write(installation.anchors, "{}")
+    assert target.read_text() == "utuh"
+    assert installation.anchors.read_text() == "{}" and not installation.anchors.is_symlink()
+
+
+@as_root
+@pytest.mark.parametrize("what", ["settings", "demo"])
+def test_nothing_is_read_for_a_service_that_it_may_not_read(
+    installation: portal.Portal, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It leaves a link where the file that it makes is looked for."""
+    target = installation.home / "milik-root"
+    target.write_text("rahasia")
+    target.chmod(0o600)
+    installation.choose_ports()
+    part = installation.tmp / ("akun.json" if what == "demo" else "ckan.ini")
+    call = installation.call
+
+    def linked(*argv: object, **more: str) -> str:
+        if part in argv and argv[0] == services.BIN / "ckan":
+            part.symlink_to(target)
+            return ""
+        return call(*argv, **more)
+
+    monkeypatch.setattr(installation, "call", linked)
+    with pytest.raises(Problem, match="Permission denied"):
+        getattr(installation, what)()
+    assert target.read_text() == "rahasia"
+    assert not installation.ini.exists() and not installation.akun.exists()
+
+
+@as_root
+def test_no_program_is_run_as_root_that_a_service_names(
+    installation: portal.Portal, home: Path
+) -> None:
+    """The version in the cluster leads to its programs; what asks whether it is ready, too."""
+    away, mark = home / "15/bin", home / "tmp/siapa"
+    away.mkdir(parents=True)
+    for folder in (away, away.parent):
+        folder.chmod(0o755)
+    for name in ("postgres", "pg_isready"):
+        (away / name).write_text(f"#!/bin/sh\nid -un > {mark}\n")
+        (away / name).chmod(0o755)
+    (installation.data / "postgresql").mkdir()
+    (installation.data / "postgresql/PG_VERSION").write_text(f"../../..{home}/15")
+    installation.choose_ports()
+    with contextlib.suppress(Problem):
+        installation.postgresql().ready()
+    assert not mark.exists() or mark.read_text() == "satudata\n"
+
+
 # --- settings -------------------------------------------------------------------------------
 
 
@@ -333,6 +457,9 @@ def test_compose_file() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
         assert service.get("depends_on") or service.get("healthcheck"), name
     assert set(compose["volumes"]) == {"storage", "postgresql", "solr", "redis"}
+    assert compose["services"]["postgresql"]["command"] == [
+        "postgres", *(f"-c{name}={value}" for name, value in services.LOGGING.items()),
+    ]  # fmt: skip
     sample = (ROOT / "docker/.env.example").read_text()
     used = set(re.findall(r"\$\{(\w+):\?", (ROOT / "docker/compose.yaml").read_text()))
     assert {"SITE_URL", "SECRET_KEY", "CKAN_OWNER_PASSWORD", "CKAN_DB_PASSWORD"} <= used
