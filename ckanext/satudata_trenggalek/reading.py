@@ -17,7 +17,7 @@ from flask import g, has_request_context
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import kegiatan, model, schema, sdi
-from ckanext.satudata_trenggalek.doors import anonymous, asking, hidden, may_see, membership
+from ckanext.satudata_trenggalek.doors import anonymous, asking, hidden, membership
 from ckanext.satudata_trenggalek.statement import Statement, remembered
 from ckanext.satudata_trenggalek.workflow.table import (
     ASIDE_TYPES,
@@ -196,12 +196,17 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
     dataset["relationships_as_subject"] = dataset["relationships_as_object"] = []
     id_, asked, row = dataset["id"], _asked() or {}, None
     known: dict[str, Any] = dataset.get(PREPARED) or {}
-    holds = False
-    if dataset.get("private") is not True:
+    private, holds = dataset.get("private") is True, False
+    if not private:
         row = asked.pop(id_) if id_ in asked else rows([id_]).get(id_)
         holds = row is not None and known.get("made_of") == _made_of(row.stamp, row.stamp_kegiatan)
-        if not holds:
-            row = _still(context, dataset)
+    if not (holds or context.get("ignore_auth") or context.get("for_update")):
+        row = None if private else rows([id_]).get(id_)
+        now = _NOW(ids=[id_]).first()
+        # Public by its row, it is so for whoever is told; else by what the caller may see anyway.
+        same = "metadata_modified" not in dataset or (now is not None and _is_of(dataset, now))
+        if now is None or now.private is not private or not same:
+            raise Changed
     _replace_ours(dataset, _fields(row) if row else None)
     if row and anonymous(context):
         if holds:
@@ -210,25 +215,32 @@ def after_dataset_show(context: Any, dataset: dict[str, Any]) -> None:
             sdi.add([(dataset, row)])
 
 
-def _still(context: Any, dataset: dict[str, Any]) -> sa.Row[Any] | None:
-    """The row of `rows` by which a dataset is public as it was just read.
+class Changed(Exception):
+    """A dataset is not what access was checked to any more: it is checked and read again."""
 
-    Core reads after it has checked access; meanwhile it may have been withdrawn and changed.
 
-    Returns:
-        None where it is not public, and the caller may see it all the same.
+#: How a dataset stands: who may see it follows from that, and what is read of it.
+_NOW = Statement(
+    sa.select(
+        core.package_table.c.id,
+        core.package_table.c.private,
+        core.package_table.c.state,
+        core.package_table.c.owner_org,
+        core.package_table.c.metadata_modified,
+        _row.c.status,
+        _row.c.round,
+        _row.c.version,
+    )
+    .outerjoin(_row, _row.c.package_id == core.package_table.c.id)
+    .where(core.package_table.c.id == sa.any_(sa.bindparam("ids", type_=ARRAY(sa.Text))))
+    .order_by(core.package_table.c.id),
+    "ids",
+)
 
-    Raises:
-        tk.ObjectNotFound: others.
-    """
-    row = rows([dataset["id"]]).get(dataset["id"])
-    if row and _is_of(dataset, row):
-        return row
-    if not context.get("ignore_auth"):
-        package = core.Session.get(core.Package, dataset["id"], populate_existing=True)
-        if row or package is None or not may_see(context, package):
-            raise tk.ObjectNotFound()
-    return None
+
+def stand(ids: Collection[str]) -> list[Any]:
+    """How these datasets stand now: what changes who may see them, or their words, changes it."""
+    return list(_NOW(ids=list(ids))) if ids else []
 
 
 #: What a chosen list of fields (`fl`) must hold for the check of its results.

@@ -203,5 +203,6 @@ def remembered(kind: str) -> dict[Any, Any]:
 
 @event.listens_for(core.Session, "after_flush")
 @event.listens_for(core.Session, "after_soft_rollback")
-def _forget(session: Session, *_: object) -> None:
+def forget(session: Session, *_: object) -> None:
+    """Have what `remembered` holds be asked for again."""
     session.info.pop(_FOUND, None)

@@ -1,5 +1,5 @@
 """A reader who stands still between the check of access and the reading, while the dataset is
-withdrawn, reopened and changed."""
+withdrawn, taken back or moved, and changed."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import ckan.lib.search as search
 import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
+from ckan.lib.dictization import model_dictize
 from ckan.tests.helpers import CKANTestApp
 from ckanext.datastore.backend import postgres
 from werkzeug.datastructures import FileStorage
 
-from ckanext.satudata_trenggalek import files, reading, tables
+from ckanext.satudata_trenggalek import content, files, reading, tables
+from ckanext.satudata_trenggalek.views import pemeriksaan
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
 
@@ -31,25 +33,42 @@ def public(world: World) -> dict[str, Any]:
     return world.call("package_show", None, id=made["id"])
 
 
-def reopened(world: World, dataset: dict[str, Any]) -> None:
-    """What happens meanwhile, in a thread with a session of its own."""
+def beside(act: Callable[[], Any]) -> None:
+    """Act in a thread, with a session of its own."""
 
-    def act() -> None:
-        id_, [resource] = dataset["id"], dataset["resources"]
+    def run() -> None:
         try:
-            world.move("walidata", id_, "tarik", note="Keliru.")
-            world.move("produsen_dinkes", id_, "buka_kembali")
-            data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
-            upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
-            world.call("resource_patch", "produsen_dinkes", id=resource["id"], upload=upload,
-                       description=WORD)  # fmt: skip
-            world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
-            tables.load(resource["id"])
+            act()
         finally:
             model.Session.remove()
 
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(act).result()
+        pool.submit(run).result()
+
+
+def once(patch: pytest.MonkeyPatch, module: Any, name: str, act: Callable[[], Any]) -> None:
+    """Let the first call of a function wait until others have acted."""
+    function, left = getattr(module, name), [act]
+
+    def slow(*args: Any, **named: Any) -> Any:
+        if left:
+            beside(left.pop())
+        return function(*args, **named)
+
+    patch.setattr(module, name, slow)
+
+
+def reopened(world: World, dataset: dict[str, Any]) -> None:
+    """Withdrawn, reopened and changed in everything."""
+    id_, [resource] = dataset["id"], dataset["resources"]
+    world.move("walidata", id_, "tarik", note="Keliru.")
+    world.move("produsen_dinkes", id_, "buka_kembali")
+    data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
+    upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
+    world.call("resource_patch", "produsen_dinkes", id=resource["id"], upload=upload,
+               description=WORD)  # fmt: skip
+    world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
+    tables.load(resource["id"])
 
 
 #: What a reader stands still before, by its name in a module.
@@ -65,7 +84,7 @@ def stall(world: World, public: dict[str, Any], monkeypatch: pytest.MonkeyPatch)
 
         def slow(*args: Any, **named: Any) -> Any:
             if next(calls) == number:
-                reopened(world, public)
+                beside(lambda: reopened(world, public))
             return function(*args, **named)
 
         monkeypatch.setattr(module, name, slow)
@@ -111,6 +130,120 @@ def test_found(world: World, public: dict[str, Any], stall: Any, monkeypatch: An
     stall(reading, "_of_today")
     found = world.call("package_search", None, fq=f"id:{id_}")
     assert WORD not in str(found) and found["count"] == len(found["results"]) == 0
+
+
+def test_submitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pembina read what is submitted: not what is typed once it was taken back."""
+    id_ = world.at("diperiksa_pembina")["id"]
+    [resource] = world.call("package_show", "walidata", id=id_)["resources"]
+
+    def taken_back() -> None:
+        world.move("walidata", id_, "batalkan_pembina", note="Tunggu.")
+        world.move("produsen_dinkes", id_, "batalkan")
+        data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
+        upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
+        world.call("resource_patch", "produsen_dinkes", id=resource["id"], upload=upload,
+                   description=WORD)  # fmt: skip
+        world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
+
+    for module, name, action, asked in (
+        (model_dictize, "package_dictize", "package_show", {"id": id_}),
+        (model_dictize, "package_dictize", "resource_show", {"id": resource["id"]}),
+        (postgres, "search", "datastore_search", {"resource_id": resource["id"]}),
+        (content, "canonical", "satudata_diff_show", {"id": id_}),
+        (tables, "found_in", "satudata_temuan_list", {"id": resource["id"]}),
+    ):
+        assert world.call(action, "pembina_bps", **asked) is not None
+        with monkeypatch.context() as patch:
+            once(patch, module, name, taken_back)
+            with pytest.raises((tk.ObjectNotFound, tk.NotAuthorized)):
+                world.call(action, "pembina_bps", **asked)
+        for user, transition in (
+            ("produsen_dinkes", "ajukan"),
+            ("walidata", "teruskan_ke_pembina"),
+        ):
+            tables.load(resource["id"])
+            world.move(user, id_, transition)
+
+
+def test_moved_away(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To an office whose drafts the reader does not read."""
+    for name in ("dinkes", "dukcapil"):
+        world.call("organization_member_create", "admin", id=name, username="warga", role="editor")
+    try:
+        draft = world.draft()
+        [resource] = draft["resources"]
+
+        def moved() -> None:
+            world.call("package_patch", "warga", id=draft["id"], owner_org="dukcapil",
+                       id_kegiatan="")  # fmt: skip
+
+        with monkeypatch.context() as patch:
+            once(patch, postgres, "search", moved)
+            with pytest.raises(tk.ObjectNotFound):
+                world.call("datastore_search", "produsen_dinkes", resource_id=resource["id"])
+    finally:
+        for name in ("dinkes", "dukcapil"):
+            world.call("organization_member_delete", "admin", id=name, username="warga")
+
+
+def test_two_names_at_once(
+    world: World, public: dict[str, Any], stall: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Core takes one of them."""
+    other = world.at("terbit")["resources"][0]["id"]
+    stall(postgres, "search")
+    [resource] = public["resources"]
+    with pytest.raises(tk.ObjectNotFound):
+        world.call("datastore_search", None, id=resource["id"], resource_id=other)
+
+
+def test_who_may_read_both_is_answered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Published, or changed by oneself, while it is read: read once more."""
+    id_ = world.at("terverifikasi")["id"]
+    [resource] = world.call("package_show", "walidata", id=id_)["resources"]
+    with monkeypatch.context() as patch:
+        once(patch, postgres, "search", lambda: world.move("walidata", id_, "terbitkan"))
+        found = world.call("datastore_search", "walidata", resource_id=resource["id"])
+    assert found["total"] == 2
+    draft = world.draft()["id"]
+    with monkeypatch.context() as patch:
+        once(patch, model_dictize, "package_dictize", lambda: world.call(
+            "package_patch", "produsen_dinkes", id=draft, notes="Lain."))  # fmt: skip
+        reader = {"user": "produsen_dinkes", "use_cache": False}
+        shown = world.call("package_show", reader, id=draft)
+    assert shown["notes"] == "Lain."
+
+
+def test_the_review_page_is_of_one_submission(
+    world: World, app: CKANTestApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the hash of one beside the words of another, which then goes back to the first."""
+    draft = world.draft(notes=f"Buruk {WORD}.")
+    id_ = draft["id"]
+    world.move("produsen_dinkes", id_, "ajukan")
+    first = world.status(id_)["content_hash"]
+    made = world.call("api_token_create", "walidata", user="walidata", name=uuid.uuid4().hex)
+    asked = pemeriksaan.ask
+
+    def flipped() -> None:
+        for _ in range(2):
+            world.move("produsen_dinkes", id_, "batalkan")
+            world.call("package_patch", "produsen_dinkes", id=id_, notes="Baik.")
+            world.move("produsen_dinkes", id_, "ajukan")
+
+    def slow(action: str, **data: Any) -> Any:
+        if action == "package_show":
+            monkeypatch.setattr(pemeriksaan, "ask", asked)
+            beside(flipped)
+        return asked(action, **data)
+
+    monkeypatch.setattr(pemeriksaan, "ask", slow)
+    page = app.get(
+        f"/dataset/{draft['name']}/pemeriksaan", headers={"Authorization": made["token"]}
+    )
+    assert "Baik." in page.text and first not in page.text
+    assert world.status(id_)["content_hash"] in page.text
 
 
 @pytest.mark.parametrize("reader", [None, "warga"])

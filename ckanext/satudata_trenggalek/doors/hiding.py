@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Collection
 from typing import Any
 
 import ckan.model as core
@@ -10,6 +11,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 from ckan.logic.schema import default_pagination_schema
 from ckan.types import Context
+from flask import g, has_request_context
 
 from ckanext.satudata_trenggalek import reading
 from ckanext.satudata_trenggalek.doors import (
@@ -24,6 +26,7 @@ from ckanext.satudata_trenggalek.doors import (
     text,
 )
 from ckanext.satudata_trenggalek.logic import schema as parameters
+from ckanext.satudata_trenggalek.statement import forget
 from ckanext.satudata_trenggalek.workflow.table import ASIDE_TYPES, EDITABLE
 
 
@@ -91,11 +94,16 @@ def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
         if row and row.status not in EDITABLE:
             # Who checks it reads its rows: the index may have missed, or been given, other words.
             context["use_cache"] = False
-    shown, asked = _show(next_action, context, data_dict), (data_dict or {}).get("id")
-    if is_id(asked) and shown.get("id") != asked:
-        # Core takes a copy from the index of what has the id for its name.
-        shown = _show(next_action, {**context, "use_cache": False}, data_dict)
-    return shown
+    asked = (data_dict or {}).get("id")
+
+    def read() -> Any:
+        shown = _show(next_action, context, data_dict)
+        if is_id(asked) and shown.get("id") != asked:
+            # Core takes a copy from the index of what has the id for its name.
+            shown = _show(next_action, {**context, "use_cache": False}, data_dict)
+        return shown
+
+    return _read(read, lambda: _anew([str(asked)]))
 
 
 def _search(next_action: Any, context: Any, data_dict: Any) -> Any:
@@ -308,31 +316,88 @@ def _of_id(value: Any) -> core.Package | None:
     return package_of({"id": value}, "id")
 
 
-def _steady(find: Callable[[Any], core.Package | None], action: Any) -> Any:
-    """Of what is public, answer what was read while it stood as when access was checked.
+#: How often a dataset is read anew that changes while it is read.
+_READS = 3
 
-    Core reads rows of a file after it has checked access to the dataset, which may be withdrawn and
-    changed meanwhile.
+
+def _read(read: Callable[[], Any], again: Callable[[], None]) -> Any:
+    """What was read while the dataset stood as when access to it was checked.
+
+    Core reads after it has checked access; meanwhile the dataset may be withdrawn, taken back or
+    moved, and changed.
+
+    Args:
+        read: checks and reads; raises reading.Changed.
+        again: called before it is read again.
+
+    Raises:
+        tk.ObjectNotFound: it does not come to rest, or the caller may not see it any more.
+    """
+    for _ in range(_READS):
+        try:
+            return read()
+        except reading.Changed:
+            again()
+    raise tk.ObjectNotFound()
+
+
+def _anew(ids: Collection[str]) -> None:
+    """Have the session ask the database again for datasets and who may see them."""
+    session = core.Session()
+    forget(session)
+    if has_request_context():
+        g.pop("satudata_asked", None)
+    for package in filter(None, (session.get(core.Package, id_) for id_ in ids)):
+        for row in (package, *package.resources_all):
+            session.expire(row)
+
+
+def steady(action: Any, *keys: str) -> Any:
+    """An action that reads of a dataset, or of one of its files, more than core's package_show.
+
+    Args:
+        action: called as a chained one is.
+        keys: parameters that name the dataset, a file or a view.
     """
 
     def answer(next_action: Any, context: Any, data_dict: Any) -> Any:
         data = data_dict or {}
-        package = None if context.get("ignore_auth") else find(data)
-        before = reading.rows([package.id]) if package else {}
-        found = action(next_action, context, data_dict)
-        if package and reading.rows([package.id]) != before:
-            raise tk.ObjectNotFound()
-        return found
+        if context.get("ignore_auth"):
+            return action(next_action, context, data_dict)
+        # Whichever of them core takes.
+        given = [data[key] for key in keys if data.get(key) is not None]
+        found = [
+            find(value)
+            for value in given
+            for find in (package_of_resource, _of_id, lambda v: package_of_view({"id": v}))
+        ]
+        ids = sorted({package.id for package in found if package})
+
+        def read() -> Any:
+            before = reading.stand(ids)
+            told = action(next_action, context, data_dict)
+            if reading.stand(ids) != before:
+                raise reading.Changed
+            return told
+
+        return _read(read, lambda: _anew(ids))
 
     return answer
 
 
-def _of_file(data: Any) -> core.Package | None:
-    return package_of_resource(data.get("resource_id") or data.get("id"))
+def watched(action: Any) -> Any:
+    """`steady`, of an action of our own that names a dataset or a file by `id`."""
+
+    @functools.wraps(action)
+    def answer(context: Any, data_dict: Any) -> Any:
+        read = steady(lambda _next, *asked: action(*asked), "id")
+        return read(None, context, data_dict)
+
+    return answer
 
 
 _by_id = _every(_of_id, "id")
-_by_resource = _steady(_of_file, _every(package_of_resource, "id", "resource_id"))
+_by_resource = steady(_every(package_of_resource, "id", "resource_id"), "id", "resource_id")
 
 ACTIONS: dict[str, Any] = {
     name: _chained(name, function, reads)
@@ -359,7 +424,7 @@ ACTIONS: dict[str, Any] = {
         (_by_id, False, ("follow_dataset", "unfollow_dataset")),
         (_relationships, True, ("package_relationships_list",)),
         (_by_resource, True, ("resource_view_list", "datastore_info", "datastore_search")),
-        (_steady(package_of_view, _unknown(package_of_view, "id")), True, ("resource_view_show",)),
+        (steady(_unknown(package_of_view, "id"), "id"), True, ("resource_view_show",)),
         (_unknown(_package_of_task, "id", "entity_id"), True, ("task_status_show",)),
     )
     for name in names

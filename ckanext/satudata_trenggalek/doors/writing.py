@@ -249,7 +249,7 @@ _STOOD = "satudata_stood"
 def after_dataset_update(context: Any, package: dict[str, Any]) -> None:
     """What follows a change, in its transaction; the files are stored."""
     now: Any = core.Session.get(core.Package, package["id"])
-    state, owner = context.pop(_STOOD, None) or (now.state, now.owner_org)
+    state, owner = context.pop(_STOOD, (now.state, now.owner_org))
     user = user_of(context)
     told: dict[str, Any] = {}
     if state == "deleted" != now.state:
@@ -321,7 +321,10 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 def _prepare_update(context: Any, data_dict: Any, package: core.Package | None) -> None:
     if package and package.type not in UNGATED_TYPES:
-        context[_STOOD] = package.state, package.owner_org
+        # As they are once nobody else changes it; core locks it next.
+        columns = core.Package.state, core.Package.owner_org
+        of_package = sa.select(*columns).where(core.Package.id == package.id)
+        context[_STOOD] = core.Session.execute(of_package.with_for_update()).one()
         schema.expand(data_dict, package.type)
         sdi.drop(package.type, data_dict)
         if data_dict.get("type") not in (None, "", package.type):

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import gate, kegiatan, model, notices, peran
 from ckanext.satudata_trenggalek.doors import package_of
+from ckanext.satudata_trenggalek.doors.hiding import watched
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.logic.common import (
     iso,
@@ -29,6 +30,7 @@ from ckanext.satudata_trenggalek.workflow.table import (
 
 
 @tk.side_effect_free
+@watched
 def satudata_status_show(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
     """Where a dataset stands, what it lacks and what the caller may do now.
 
@@ -197,6 +199,7 @@ def satudata_kegiatan_list(context: Any, data_dict: dict[str, Any]) -> dict[str,
 
 
 @tk.side_effect_free
+@watched
 def satudata_history_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
     """Events of a dataset, oldest first.
 

@@ -9,6 +9,7 @@ import ckan.plugins.toolkit as tk
 
 from ckanext.satudata_trenggalek import files, findings, gate, guess, tables, tabular
 from ckanext.satudata_trenggalek.doors import may_see, package_of_resource, user_of
+from ckanext.satudata_trenggalek.doors.hiding import watched
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.workflow import service
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, Peran
@@ -31,6 +32,7 @@ def _found(context: Any, data_dict: dict[str, Any]) -> tuple[core.Package, dict[
 
 
 @tk.side_effect_free
+@watched
 def satudata_temuan_list(context: Any, data_dict: dict[str, Any]) -> list[dict[str, Any]]:
     """What was found in the table of a file: for those who work on the dataset, never the public.
 
@@ -97,6 +99,7 @@ def satudata_data_pribadi_set(context: Any, data_dict: dict[str, Any]) -> list[d
 
 
 @tk.side_effect_free
+@watched
 def satudata_variabel_guess(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
     """Offer MS-Variabel for an uploaded table, from its header and its first rows.
 

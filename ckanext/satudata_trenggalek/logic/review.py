@@ -9,6 +9,7 @@ import ckan.plugins.toolkit as tk
 import sqlalchemy as sa
 
 from ckanext.satudata_trenggalek import comments, content, diff, doors, gate, model, peran
+from ckanext.satudata_trenggalek.doors.hiding import watched
 from ckanext.satudata_trenggalek.logic import schema
 from ckanext.satudata_trenggalek.workflow import engine, service
 from ckanext.satudata_trenggalek.workflow.table import STATUSES, Peran
@@ -88,6 +89,7 @@ def _drafted(
 
 
 @tk.side_effect_free
+@watched
 def satudata_comment_list(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
     """Comments of a dataset with their replies, oldest first; the caller's own drafts last.
 
@@ -429,6 +431,7 @@ def _sizes(package_id: str) -> dict[str, list[int | None]]:
 
 
 @tk.side_effect_free
+@watched
 def satudata_diff_show(context: Any, data_dict: dict[str, Any]) -> dict[str, Any]:
     """What changed in a dataset since an earlier content, field by field.
 
