@@ -93,8 +93,11 @@ def stall(world: World, public: dict[str, Any], monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("reader", [None, "warga"])
-@pytest.mark.parametrize("number", [1, 2])
-@pytest.mark.parametrize("door", ["package_show", "resource_show", "download", "page", "file page"])
+@pytest.mark.parametrize(
+    ("door", "number"),
+    [("package_show", 1), ("resource_show", 1), ("download", 1), ("download", 2), ("page", 1),
+     ("file page", 1)],
+)  # fmt: skip
 def test_shown(
     world: World, app: CKANTestApp, public: dict[str, Any], stall: Any, door: str, number: int,
     reader: str | None,

@@ -44,6 +44,7 @@ def facts(status: str, name: str = "", **more: object) -> Facts:
     defaults: dict[str, object] = {
         "content_hash": "h",
         "approved_hash": "h",
+        "forwarded_hash": "h",
         "data_prioritas": name == "teruskan_ke_pembina",
         "makers": frozenset({"pembuat"}),
     }
@@ -172,6 +173,8 @@ LACK = ({"field": "x", "message": "y"},)
         ({"status": "terverifikasi", "tables": LACK}, "terbitkan", "resources"),
         ({"status": "terverifikasi", "klasifikasi": "terbatas"}, "terbitkan", "klasifikasi"),
         ({"status": "terverifikasi", "klasifikasi": ""}, "terbitkan", "klasifikasi"),
+        ({"status": "diperiksa_pembina", "forwarded_hash": "other"}, "setujui_pembina",
+         "content_hash"),
         ({"status": "terverifikasi", "approved_hash": "other"}, "terbitkan", "content_hash"),
         ({"status": "terverifikasi", "approved_hash": None}, "terbitkan", "content_hash"),
     ],
