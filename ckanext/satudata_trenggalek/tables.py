@@ -641,7 +641,7 @@ _COLUMNS = """SELECT attname, format_type(atttypid, atttypmod), col_description(
 
 def _differs(connection: Any, resource_id: str, row: Any) -> bool:
     if not row.is_table:
-        return _as_kept(_search(row.sha256)) != row.findings
+        return _ordered(_search(row.sha256)) != _ordered(row.findings)
     _source, plan, _count = _read(connection, resource_id, row)
     names = [datastore.identifier(name) for name in (resource_id, _hidden(resource_id))]
     with connection.cursor() as cursor:
@@ -649,7 +649,7 @@ def _differs(connection: Any, resource_id: str, row: Any) -> bool:
         for name in names:
             cursor.execute(_COLUMNS, (name,))
             columns.append(cursor.fetchall())
-        differs = columns[0] != columns[1] or _as_kept(plan.findings) != row.findings
+        differs = columns[0] != columns[1] or _ordered(plan.findings) != _ordered(row.findings)
         if not differs:
             # By their numbers, which are the order in the file.
             cursor.execute(
@@ -662,8 +662,10 @@ def _differs(connection: Any, resource_id: str, row: Any) -> bool:
     return differs
 
 
-def _as_kept(found: list[findings.Finding]) -> Any:
-    return json.loads(json.dumps(found))
+def _ordered(found: Any) -> Any:
+    """Findings as they are kept; the order of names in them is DuckDB's, another each time."""
+    rows = json.loads(json.dumps(found or []))
+    return [{**row, "names": sorted(row.get("names", []))} for row in rows]
 
 
 def _hidden(resource_id: str) -> str:

@@ -626,6 +626,16 @@ def test_findings_that_are_not_those_of_the_file(world: World) -> None:
         assert changed.rowcount == 1 and dict(tables.differing([resource])) == {resource: ""}
 
 
+def test_findings_in_another_order(world: World) -> None:
+    """Names are found in no order."""
+    [resource] = world.draft()["resources"]
+    for names, differs in ((["a", "b"], False), (["b", "a"], False), (["a"], True)):
+        found = [{"kind": "kode_wilayah", "names": names}]
+        assert (tables._ordered(found) != tables._ordered([{"kind": "kode_wilayah",
+                "names": ["a", "b"]}])) is differs  # fmt: skip
+    assert not dict(tables.differing([resource["id"]]))
+
+
 def test_a_table_whose_file_is_missing(world: World) -> None:
     """Is told, and stops nothing."""
     data = f"kode,kecamatan,jumlah\n35.03.01,{WORD}-hilang,1\n".encode()
