@@ -38,8 +38,8 @@ _SAID = {
 }  # fmt: skip
 #: Of a file, columns of core's that are there whether or not anybody filled them in.
 _COLUMNS = ("cache_url", "mimetype_inner", "resource_type")
-#: Titles of the views that the portal makes itself.
-_TITLES = {"datatables_view": "Table", "text_view": "Text"}
+#: Titles of the views that the portal makes itself, in the language of whoever uploaded.
+_TITLES = {"datatables_view": ("Table", "Tabel"), "text_view": ("Text", "Teks")}
 #: Sections whose unchanged items fold away from the second round on; the first is read whole.
 FOLDED = ("metadata", "interoperabilitas", "kode_referensi")
 
@@ -64,7 +64,7 @@ def _usual(view_type: str) -> dict[str, Any]:
     plugin = datapreview.get_view_plugin(view_type)
     schema_ = plugin.info().get("schema") if plugin else None
     defaults, _errors = tk.navl_validate({}, schema_, {}) if schema_ else ({}, {})
-    return {"title": _TITLES.get(view_type), **defaults}
+    return defaults
 
 
 def anchor(path: str) -> str:
@@ -390,6 +390,8 @@ class Sheet:
             found += self._others(name, resource, "file", "resource_fields")
             for shown in self.shows.get(resource["id"], ()):
                 kind, usual = shown["view_type"], _usual(shown["view_type"])
+                if shown["title"] in _TITLES.get(kind, ()):
+                    usual["title"] = shown["title"]
                 told = {k: v for k, v in shown.items() if k not in usual or usual[k] != v}
                 found += self._others(f"{name}{kind} ", told, "view", "")
         return found

@@ -488,6 +488,20 @@ def test_the_checker_reads_what_the_schema_does_not_know(
     assert "Isian lain yang ikut terbit" not in other.text
 
 
+@pytest.mark.parametrize("title", ["Table", "Tabel"])
+def test_what_the_portal_calls_a_table_is_no_word_of_anybody_s(
+    world: World, app: CKANTestApp, tokens: Any, title: str
+) -> None:
+    """In the language of whoever uploaded it."""
+    id_ = world.draft()["id"]
+    [resource] = world.call("package_show", "produsen_dinkes", id=id_)["resources"]
+    [view] = world.call("resource_view_list", "produsen_dinkes", id=resource["id"])
+    world.call("resource_view_update", "produsen_dinkes", **(view | {"title": title}))
+    world.move("produsen_dinkes", id_, "ajukan")
+    page = app.get(f"/dataset/{id_}/pemeriksaan", headers=tokens("walidata")).text
+    assert "Isian lain yang ikut terbit" not in page
+
+
 def test_the_checker_reads_how_a_table_is_shown(
     world: World, app: CKANTestApp, tokens: Any
 ) -> None:
