@@ -479,3 +479,46 @@ def test_publication_against_withdrawal_of_its_kegiatan(
     else:
         assert list(result.error_dict) == ["id_kegiatan"]
         assert world.status(id_)["status"] == "terverifikasi"
+
+
+@pytest.mark.parametrize("other", ["package_patch", "resource_patch"])
+def test_two_edits_at_once(world: World, soak: Soak, other: str) -> None:
+    """Both are kept: who waits for the other goes on from what that one left."""
+    id_ = world.draft()["id"]
+    [resource] = world.call("package_show", "produsen_dinkes", id=id_)["resources"]
+    core.Session.remove()
+    for round_ in soak.rounds(few=True):
+        notes, word = f"Catatan {round_}.", f"Kata {round_}"
+        changed = (
+            {"id": id_, "title": word}
+            if other == "package_patch"
+            else {"id": resource["id"], "description": word}
+        )
+        results = at_once(
+            lambda notes=notes: world.call("package_patch", "produsen_dinkes", id=id_, notes=notes),
+            lambda changed=changed: world.call(other, "produsen_dinkes_2", **changed),
+        )
+        assert all(map(given, results)), results
+        shown = world.call("package_show", {"ignore_auth": True, "use_cache": False}, id=id_)
+        there = shown["title"] if other == "package_patch" else shown["resources"][0]["description"]
+        assert (shown["notes"], there) == (notes, word)
+        core.Session.remove()
+
+
+def test_a_deletion_beside_an_edit(world: World, soak: Soak) -> None:
+    """The record says what happened: nothing came back."""
+    for _round in soak.rounds(few=True):
+        id_ = world.draft()["id"]
+        core.Session.remove()
+        at_once(
+            lambda id_=id_: world.call("package_patch", "produsen_dinkes", id=id_, title="Hidup"),
+            lambda id_=id_: world.call("package_delete", "produsen_dinkes_2", id=id_),
+        )
+        events = core.Session.scalars(
+            sa.select(model.Event.event)
+            .where(model.Event.package_id == id_)
+            .order_by(model.Event.seq)
+        ).all()
+        package = core.Package.get(id_)
+        assert package and package.state == "deleted" and "dipulihkan" not in events, events
+        core.Session.remove()

@@ -706,3 +706,25 @@ def test_what_was_reopened_can_be_purged_with_a_reason(world: World) -> None:
     world.call("dataset_purge", "admin", id=id_, note="Perintah pengadilan.")
     assert events_of(id_)[-1] == ("dihapus_permanen", "Perintah pengadilan.")
     assert maintenance.verify()[1] == []
+
+
+def test_who_may_edit_may_revise(world: World) -> None:
+    """Nobody but the portal writes the group of the topic in which the dataset is."""
+    id_ = world.draft()["id"]
+    assert world.call("package_show", "produsen_dinkes", id=id_)["groups"]
+    for match in ({"id": id_}, {"name": world.status(id_)["name"]}):
+        world.call("package_revise", "produsen_dinkes", match=match, update={"notes": str(match)})
+        assert world.call("package_show", "produsen_dinkes", id=id_)["notes"] == str(match)
+    other = world.draft("produsen_dukcapil", owner_org="dukcapil")["id"]
+    topic: Any = core.Group.get("budaya-dan-agama")
+    for match, update in (
+        ({"id": other}, {"notes": "x"}),
+        ({"id": id_}, {"id": other, "notes": "x"}),
+        ({"id": id_}, {"groups": [{"id": topic.id}]}),
+    ):
+        with pytest.raises((tk.NotAuthorized, tk.ObjectNotFound, tk.ValidationError)):
+            world.call("package_revise", "produsen_dinkes", match=match, update=update)
+    published = world.at("terbit")["id"]
+    for user in ("produsen_dinkes", "admin"):
+        with pytest.raises(tk.NotAuthorized):
+            world.call("package_revise", user, match={"id": published}, update={"notes": "x"})

@@ -20,7 +20,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from ckanext.satudata_trenggalek import model, peran
 from ckanext.satudata_trenggalek.model import ddl
-from ckanext.satudata_trenggalek.statement import Statement, remembered
+from ckanext.satudata_trenggalek.statement import Statement, forget, remembered
 from ckanext.satudata_trenggalek.workflow import engine
 from ckanext.satudata_trenggalek.workflow.table import Peran
 
@@ -170,6 +170,25 @@ def package_of_view(data: Any) -> core.Package | None:
     name = text((data or {}).get("id"))
     view = core.ResourceView.get(name) if name else None
     return package_of_resource(view.resource_id if view else (data or {}).get("resource_id"))
+
+
+_LOCKED = "locked"
+
+
+def lock(id_: str) -> None:
+    """Lock a dataset, and have the session see it, its files and who may do what as they are then.
+
+    Core waits for the lock and goes on with what it had read before: of two edits at once one would
+    be lost.
+    """
+    if id_ in remembered(_LOCKED):
+        return
+    session = core.Session()
+    session.get(core.Package, id_, with_for_update=True, populate_existing=True)
+    files = sa.select(core.Resource).where(core.Resource.package_id == id_)
+    session.scalars(files.execution_options(populate_existing=True)).all()
+    forget(session)
+    remembered(_LOCKED)[id_] = True
 
 
 def may_see(context: Any, package: core.Package) -> bool:

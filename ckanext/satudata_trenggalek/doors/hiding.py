@@ -19,6 +19,7 @@ from ckanext.satudata_trenggalek.doors import (
     asking,
     hidden,
     is_id,
+    lock,
     may_see,
     package_of,
     package_of_resource,
@@ -88,6 +89,8 @@ def _package_show(next_action: Any, context: Any, data_dict: Any) -> Any:
     if not is_id(data.get("id")) and (package := package_of(data, *_NAMES)):
         # By its id, by which the session holds it: core looks for it again, and again for access.
         data_dict = {**data, "id": package.id}
+    if context.get("for_update") and (package := package_of(data_dict or {}, *_NAMES)):
+        lock(package.id)
     if not context.get("for_update") and not context.get("ignore_auth"):
         known = core.Session.get(core.Package, text((data_dict or {}).get("id")) or "")
         row = hidden([known.id]).get(known.id) if known and known.private else None

@@ -17,6 +17,7 @@ from ckanext.satudata_trenggalek import files, gate, model, schema, sdi, tables
 from ckanext.satudata_trenggalek.doors import (
     MEMBERS,
     PREFIX,
+    lock,
     may_see,
     package_of,
     package_of_resource,
@@ -248,8 +249,9 @@ _STOOD = "satudata_stood"
 
 def after_dataset_update(context: Any, package: dict[str, Any]) -> None:
     """What follows a change, in its transaction; the files are stored."""
-    now: Any = core.Session.get(core.Package, package["id"])
-    state, owner = context.pop(_STOOD, (now.state, now.owner_org))
+    columns = core.Package.state, core.Package.owner_org
+    now = core.Session.execute(sa.select(*columns).where(core.Package.id == package["id"])).one()
+    state, owner = context.pop(_STOOD, now)
     user = user_of(context)
     told: dict[str, Any] = {}
     if state == "deleted" != now.state:
@@ -321,10 +323,8 @@ def package_update(next_action: Any, context: Any, data_dict: Any) -> Any:
 
 def _prepare_update(context: Any, data_dict: Any, package: core.Package | None) -> None:
     if package and package.type not in UNGATED_TYPES:
-        # As they are once nobody else changes it; core locks it next.
-        columns = core.Package.state, core.Package.owner_org
-        of_package = sa.select(*columns).where(core.Package.id == package.id)
-        context[_STOOD] = core.Session.execute(of_package.with_for_update()).one()
+        lock(package.id)
+        context[_STOOD] = package.state, package.owner_org
         schema.expand(data_dict, package.type)
         sdi.drop(package.type, data_dict)
         if data_dict.get("type") not in (None, "", package.type):
