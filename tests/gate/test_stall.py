@@ -10,15 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import ckan.lib.search as search
+import ckan.logic.action.patch as core_patch
 import ckan.model as model
 import ckan.plugins.toolkit as tk
 import pytest
+import sqlalchemy as sa
 from ckan.lib.dictization import model_dictize
 from ckan.tests.helpers import CKANTestApp
 from ckanext.datastore.backend import postgres
 from werkzeug.datastructures import FileStorage
 
 from ckanext.satudata_trenggalek import content, files, reading, tables
+from ckanext.satudata_trenggalek.model import Event
 from ckanext.satudata_trenggalek.views import pemeriksaan
 from ckanext.satudata_trenggalek.workflow import service
 from tests.world import World
@@ -216,6 +219,27 @@ def test_who_may_read_both_is_answered(world: World, monkeypatch: pytest.MonkeyP
         reader = {"user": "produsen_dinkes", "use_cache": False}
         shown = world.call("package_show", reader, id=draft)
     assert shown["notes"] == "Lain."
+
+
+def test_two_edits_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for the other goes on from what that one left; a deletion is no restoration."""
+    for act, told in (
+        ({"title": "Lain"}, ["dibuat"]),
+        ({"state": "deleted"}, ["dibuat", "dihapus"]),
+    ):
+        id_ = world.draft()["id"]
+
+        def meanwhile(id_: str = id_, act: dict[str, str] = act) -> None:
+            world.call("package_patch", "produsen_dinkes_2", id=id_, **act)
+
+        with monkeypatch.context() as patch:
+            once(patch, core_patch, "_check_access", meanwhile)
+            world.call("package_patch", "produsen_dinkes", id=id_, notes="Catatan.")
+        rows = sa.select(model.Package.notes, model.Package.title, model.Package.state)
+        row = model.Session.execute(rows.where(model.Package.id == id_)).one()._mapping
+        assert {**row, "notes": "Catatan.", **act} == dict(row)
+        events = sa.select(Event.event).where(Event.package_id == id_).order_by(Event.seq)
+        assert list(model.Session.scalars(events)) == told
 
 
 def test_the_review_page_is_of_one_submission(
