@@ -4,6 +4,7 @@ withdrawn, taken back or moved, and changed."""
 from __future__ import annotations
 
 import io
+import itertools
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -49,16 +50,26 @@ def beside(act: Callable[[], Any]) -> None:
         pool.submit(run).result()
 
 
-def once(patch: pytest.MonkeyPatch, module: Any, name: str, act: Callable[[], Any]) -> None:
-    """Let the first call of a function wait until others have acted."""
-    function, left = getattr(module, name), [act]
+def once(
+    patch: pytest.MonkeyPatch, module: Any, name: str, act: Callable[[], Any], number: int = 1
+) -> None:
+    """Let one call of a function, the first, wait until others have acted."""
+    function, calls = getattr(module, name), itertools.count(1)
 
     def slow(*args: Any, **named: Any) -> Any:
-        if left:
-            beside(left.pop())
+        if next(calls) == number:
+            beside(act)
         return function(*args, **named)
 
     patch.setattr(module, name, slow)
+
+
+def rewritten(world: World, id_: str, resource: str) -> None:
+    """A draft with other words, another tag and another file."""
+    data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
+    upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
+    world.call("resource_patch", "produsen_dinkes", id=resource, upload=upload, description=WORD)
+    world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
 
 
 def reopened(world: World, dataset: dict[str, Any]) -> None:
@@ -66,11 +77,7 @@ def reopened(world: World, dataset: dict[str, Any]) -> None:
     id_, [resource] = dataset["id"], dataset["resources"]
     world.move("walidata", id_, "tarik", note="Keliru.")
     world.move("produsen_dinkes", id_, "buka_kembali")
-    data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
-    upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
-    world.call("resource_patch", "produsen_dinkes", id=resource["id"], upload=upload,
-               description=WORD)  # fmt: skip
-    world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
+    rewritten(world, id_, resource["id"])
     tables.load(resource["id"])
 
 
@@ -80,17 +87,10 @@ Stall = Callable[[Any, str], None]
 
 @pytest.fixture
 def stall(world: World, public: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Stall:
-    """Let the first call of a function wait until the dataset is another."""
+    """Let a call of a function wait until the dataset is another."""
 
     def before(module: Any, name: str, number: int = 1) -> None:
-        function, calls = getattr(module, name), iter(range(1, 100))
-
-        def slow(*args: Any, **named: Any) -> Any:
-            if next(calls) == number:
-                beside(lambda: reopened(world, public))
-            return function(*args, **named)
-
-        monkeypatch.setattr(module, name, slow)
+        once(monkeypatch, module, name, lambda: reopened(world, public), number)
 
     return before
 
@@ -146,11 +146,7 @@ def test_submitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def taken_back() -> None:
         world.move("walidata", id_, "batalkan_pembina", note="Tunggu.")
         world.move("produsen_dinkes", id_, "batalkan")
-        data = f"kode,kecamatan,jumlah\n35.03.01,{WORD},12\n".encode()
-        upload = FileStorage(io.BytesIO(data), filename="kelahiran.csv")
-        world.call("resource_patch", "produsen_dinkes", id=resource["id"], upload=upload,
-                   description=WORD)  # fmt: skip
-        world.call("package_patch", "produsen_dinkes", id=id_, tag_string=WORD, notes=WORD)
+        rewritten(world, id_, resource["id"])
 
     for module, name, action, asked in (
         (model_dictize, "package_dictize", "package_show", {"id": id_}),

@@ -30,7 +30,8 @@ IN_USE, ID_TAKEN, ACTED = "satudata_in_use", "satudata_id_taken", "satudata_acte
 ID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 #: What no name is: an id, or one that looks like another (core lets a name end with a line feed).
-_NO_NAME = f"^{ID}$|[[:space:][:cntrl:]]"
+_BLANK = "[[:space:][:cntrl:]]"
+_NO_NAME = f"^{ID}$|{_BLANK}"
 #: What is no data is public where its plugin is there to say what it is.
 _HARVESTS = "to_regclass('harvest_source') IS NOT NULL"
 #: The triggers look at what others did; an old snapshot does not show it.
@@ -216,7 +217,7 @@ END""",
     # An organization or group that frozen datasets show keeps its name and state.
     "satudata_guard_group() RETURNS trigger": f"""
 BEGIN
-  IF TG_OP <> 'DELETE' AND NEW.name ~ '[[:space:][:cntrl:]]' THEN
+  IF TG_OP <> 'DELETE' AND NEW.name ~ '{_BLANK}' THEN
     {_raise(NAME_TAKEN, "%s is no name", "NEW.name")}
   END IF;
   IF TG_OP = 'INSERT' THEN
